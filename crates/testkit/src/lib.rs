@@ -1,0 +1,1 @@
+//! Servers, clients and fixtures for the workspace's tests.

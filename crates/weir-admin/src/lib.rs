@@ -1,0 +1,1 @@
+//! The Admin API, the status API and metrics.

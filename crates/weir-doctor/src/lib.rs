@@ -1,0 +1,1 @@
+//! Verdicts on a host's randomness, from the facts that weir-kernel reads.

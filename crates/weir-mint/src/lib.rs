@@ -1,0 +1,1 @@
+//! Tokens, ids, passwords and seeds minted from the kernel's generator.

@@ -1,0 +1,1 @@
+//! The gateway's entities: one definition each for fields, types, defaults, constraints and errors.

@@ -1,0 +1,1 @@
+//! The interface between the gateway and its plugins.

@@ -1,0 +1,1 @@
+//! Listeners, workers, the life of a request, upstream connections.

@@ -1,0 +1,1 @@
+//! Where entities live: one trait, SQLite behind it, and a feed of changes.
