@@ -27,6 +27,7 @@ pub mod clock;
 mod counts;
 mod draw;
 mod error;
+pub mod ioctl;
 #[doc(hidden)]
 pub mod raw;
 mod ready;

@@ -7,7 +7,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
-use crate::{draws, faults};
+use crate::{draws, faults, pool};
 
 const NAME: &str = "WEIR_TEST_SCENARIO";
 
@@ -21,6 +21,7 @@ const SCENARIOS: &[(&str, fn())] = &[
     ("signals", draws::draw_in_signal_handlers),
     ("thread_churn", draws::draw_on_many_threads),
     ("counters", draws::count_draws),
+    ("without_rights", pool::without_rights),
 ];
 
 /// Runs a scenario in a child, after `before` ran in it between fork and exec.

@@ -13,5 +13,6 @@ mod child;
 mod draws;
 mod faults;
 mod forks;
+mod pool;
 mod seccomp;
 mod vdso_elf;
