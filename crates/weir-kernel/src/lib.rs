@@ -27,6 +27,8 @@ pub mod clock;
 mod counts;
 mod draw;
 mod error;
+mod generation;
+pub mod host;
 pub mod ioctl;
 #[doc(hidden)]
 pub mod raw;
@@ -38,4 +40,5 @@ pub mod vdso;
 pub use counts::{DrawCounts, Drawn, Purpose, draws};
 pub use draw::{Way, array, array_for, fill, fill_for, try_fill, try_fill_for, way};
 pub use error::Error;
+pub use generation::{Generation, generation};
 pub use ready::{is_ready, wait_ready};

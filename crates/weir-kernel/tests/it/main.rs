@@ -13,6 +13,7 @@ mod child;
 mod draws;
 mod faults;
 mod forks;
+mod hosts;
 mod pool;
 mod seccomp;
 mod vdso_elf;
