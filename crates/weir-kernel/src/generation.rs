@@ -1,0 +1,167 @@
+//! Whether this virtual machine was cloned or restored since the last look: cheap enough to ask each second.
+//!
+//! Two signals exist. A VMClock page carries a counter that the hypervisor changes whenever it loads the machine from a
+//! snapshot; looking at it is a read of memory. Without one, the kernel log tells of each change of the VM
+//! generation ID; looking is one read that finds nothing new. With neither, a clone cannot know that it is one.
+//!
+//! Only equality means anything: two answers that differ lie on two sides of a clone or restore. An answer is not unique
+//! among machines, and it is no secret.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::Read;
+use std::num::NonZeroUsize;
+use std::os::fd::AsRawFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU8, Ordering, fence};
+
+use crate::host::log_lines::LogFacts;
+use crate::host::vmclock::{self, PAGE_BYTES};
+use crate::host::{Fact, Root, Unknown, VMCLOCK_DEVICE, VmGenId};
+
+/// Which life of the machine this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Generation {
+    /// VMClock's counter.
+    Counter(u64),
+    /// How many forks of the virtual machine the kernel log has told of since the boot.
+    Forks(u64),
+    /// Nothing on this host would tell: no VMClock counter, and no VM generation ID with a driver.
+    Unseen,
+    /// The kernel log would tell, and this process may not read it.
+    Denied,
+}
+
+/// Which life of the machine this is, by the best signal there is.
+///
+/// The first call of a thread opens what later calls look at. It costs some milliseconds where the log is the signal;
+/// after that, a fraction of a microsecond, or with a VMClock page some nanoseconds.
+#[must_use]
+pub fn generation() -> Generation {
+    thread_local! {
+        static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
+    }
+    // A thread that is ending, or a signal handler within this very call, has no watch: it opens one for itself.
+    let kept = WATCH.try_with(|watch| {
+        let mut watch = watch.try_borrow_mut().ok()?;
+        Some(watch.get_or_insert_with(Watch::open).look())
+    });
+    kept.ok().flatten().unwrap_or_else(|| Watch::open().look())
+}
+
+enum Watch {
+    Page(Page),
+    Log(Log),
+    Nothing(Generation),
+}
+
+impl Watch {
+    fn open() -> Self {
+        if let Ok(page) = Page::open() {
+            return Self::Page(page);
+        }
+        // Lines about forks appear only where a driver listens.
+        match crate::host::vmgenid(&Root::live()) {
+            Ok(VmGenId::Listening) => match Log::open() {
+                Ok(log) => Self::Log(log),
+                Err(_) => Self::Nothing(Generation::Denied),
+            },
+            _ => Self::Nothing(Generation::Unseen),
+        }
+    }
+
+    fn look(&mut self) -> Generation {
+        match self {
+            Self::Page(page) => page.counter().map_or(Generation::Unseen, Generation::Counter),
+            Self::Log(log) => log.look(),
+            Self::Nothing(answer) => *answer,
+        }
+    }
+}
+
+/// The VMClock page, mapped read-only.
+struct Page {
+    start: NonNull<AtomicU8>,
+    bytes: NonZeroUsize,
+}
+
+impl Page {
+    /// Maps the page, and gives it only if it has a generation counter.
+    fn open() -> Fact<Self> {
+        let file = Root::live().open(VMCLOCK_DEVICE, libc::O_RDONLY)?;
+        let bytes = NonZeroUsize::new(4096).ok_or(Unknown::Absent)?;
+        let (read, shared) = (libc::PROT_READ, libc::MAP_SHARED);
+        // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
+        let start =
+            unsafe { libc::mmap(std::ptr::null_mut(), bytes.get(), read, shared, file.as_raw_fd(), 0) };
+        if start == libc::MAP_FAILED {
+            return Err(Unknown::from_errno(crate::syscall::last_errno()));
+        }
+        let page = Self { start: NonNull::new(start.cast()).ok_or(Unknown::Absent)?, bytes };
+        page.counter().ok_or(Unknown::Absent)?;
+        Ok(page)
+    }
+
+    fn counter(&self) -> Option<u64> {
+        vmclock::read(|at, width| self.field(at, width)).ok()?.generation
+    }
+
+    /// A little-endian number. The hypervisor writes while we read, so byte by byte with atomic loads; the sequence number
+    /// tells whether they belong together, and the fences keep its two looks outside of the others.
+    fn field(&self, at: usize, width: usize) -> Option<u64> {
+        if at.checked_add(width)? > PAGE_BYTES.min(self.bytes.get()) {
+            return None;
+        }
+        fence(Ordering::SeqCst);
+        let value = (at..at + width).rev().fold(0, |value, at| {
+            // SAFETY: `at` lies in the mapping, which is readable until `drop`. Atomic loads of memory that others write.
+            let byte = unsafe { self.start.add(at).as_ref() }.load(Ordering::Relaxed);
+            value << 8 | u64::from(byte)
+        });
+        fence(Ordering::SeqCst);
+        Some(value)
+    }
+}
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `open` with this length, and nothing refers to it any more.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes.get()) };
+    }
+}
+
+/// /dev/kmsg, read up to its end at each look.
+struct Log {
+    device: File,
+    forks: u64,
+    /// Who opened it: after a fork, parent and child would take lines from one another.
+    pid: u32,
+}
+
+impl Log {
+    fn open() -> Fact<Self> {
+        let device = Root::live().open("/dev/kmsg", libc::O_RDONLY)?;
+        Ok(Self { device, forks: 0, pid: std::process::id() })
+    }
+
+    fn look(&mut self) -> Generation {
+        if self.pid != std::process::id() {
+            match Self::open() {
+                Ok(own) => *self = own,
+                Err(_) => return Generation::Denied,
+            }
+        }
+        let mut record = [0; 8192];
+        loop {
+            match self.device.read(&mut record) {
+                Ok(length @ 1..) => {
+                    let text = String::from_utf8_lossy(record.get(..length).unwrap_or_default());
+                    self.forks += LogFacts::parse(&text).forks.len() as u64;
+                }
+                Err(error) if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::EINTR)) => {}
+                _ => return Generation::Forks(self.forks),
+            }
+        }
+    }
+}
