@@ -1,1 +1,7 @@
 //! Tokens, ids, passwords and seeds minted from the kernel's generator.
+
+mod digest;
+mod uuid;
+
+pub use digest::Digester;
+pub use uuid::Uuid;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::lua;
 
 /// The key under which errors of a whole entity stand, beside those of its fields.
-pub const ENTITY: &str = "@entity";
+pub(crate) const ENTITY: &str = "@entity";
 
 /// One node of the tree of errors.
 #[derive(Clone, Debug, PartialEq, Eq)]

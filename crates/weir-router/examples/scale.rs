@@ -82,7 +82,8 @@ fn table() {
     say("shape               routes  cold ns   hot ns  miss ns  change us  build us/route  bytes/route");
     for shape in &SHAPES {
         for size in SIZES.into_iter().filter(|size| *size <= shape.most) {
-            let run = || Command::new(std::env::current_exe()?).args([shape.name, &size.to_string()]).output();
+            let run =
+                || Command::new(std::env::current_exe()?).args([shape.name, &size.to_string()]).output();
             match run() {
                 Ok(output) => say(String::from_utf8_lossy(&output.stdout).trim_end()),
                 Err(error) => say(&format!("{}: {error}", shape.name)),
@@ -95,7 +96,8 @@ fn measure(shape: &Shape, size: usize) -> String {
     let pairs: Vec<Pair> = (0..size).map(shape.pair).collect();
     let mut draw = Draw(1);
     let cold: Vec<Call> = (0..LOOKUPS).map(|_| pairs[draw.below(size)].call.clone()).collect();
-    let hot: Vec<Call> = (0..LOOKUPS).map(|_| pairs[draw.below(size.min(100)) * (size / 100)].call.clone()).collect();
+    let hot: Vec<Call> =
+        (0..LOOKUPS).map(|_| pairs[draw.below(size.min(100)) * (size / 100)].call.clone()).collect();
     let miss: Vec<Call> = (0..LOOKUPS).map(|_| missing(&pairs[draw.below(size)].call)).collect();
 
     let before = resident_bytes();
@@ -209,13 +211,22 @@ fn random_hosts(number: usize) -> Pair {
 
 fn wildcard_hosts(number: usize) -> Pair {
     let host = format!("tenant-{number}.wild.test");
-    Pair { call: with(&format!("www.{host}"), "/orders/17"), host: Some(format!("*.{host}")), ..Pair::default() }
+    Pair {
+        call: with(&format!("www.{host}"), "/orders/17"),
+        host: Some(format!("*.{host}")),
+        ..Pair::default()
+    }
 }
 
 fn prefixes(number: usize) -> Pair {
     let path = format!("/service-{number}/v1");
     let host = Some("api.example.com".to_owned());
-    Pair { call: with("api.example.com", &format!("{path}/orders/17")), host, path: Some(path), ..Pair::default() }
+    Pair {
+        call: with("api.example.com", &format!("{path}/orders/17")),
+        host,
+        path: Some(path),
+        ..Pair::default()
+    }
 }
 
 /// All prefixes of paths whose segments are digits: `/7`, `/7/3`, `/7/3/0`.
@@ -227,7 +238,12 @@ fn nested_prefixes(number: usize) -> Pair {
 fn host_and_path(number: usize) -> Pair {
     let host = format!("tenant-{}.example.com", number / 10);
     let path = format!("/service-{}", number % 10);
-    Pair { call: with(&host, &format!("{path}/orders/17")), host: Some(host), path: Some(path), ..Pair::default() }
+    Pair {
+        call: with(&host, &format!("{path}/orders/17")),
+        host: Some(host),
+        path: Some(path),
+        ..Pair::default()
+    }
 }
 
 fn method_and_path(number: usize) -> Pair {
@@ -240,7 +256,8 @@ fn method_and_path(number: usize) -> Pair {
 fn headers(number: usize) -> Pair {
     let header = ("x-tenant", format!("tenant-{number}"));
     let common = [("accept", "*/*"), ("user-agent", "bench"), ("x-request-id", "17")];
-    let headers = common.into_iter().map(|(name, value)| (name, value.to_owned())).chain([header.clone()]).collect();
+    let headers =
+        common.into_iter().map(|(name, value)| (name, value.to_owned())).chain([header.clone()]).collect();
     let call = Call { headers, ..with("api.example.com", "/orders/17") };
     Pair { call, header: Some(header), ..Pair::default() }
 }

@@ -32,6 +32,12 @@ pub struct Entity {
     pub schema: Schema,
 }
 
+impl std::fmt::Debug for Entity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
 /// A field whose values are unique.
 #[derive(Clone, Copy)]
 pub struct Unique {

@@ -208,6 +208,22 @@ impl Schema {
         record
     }
 
+    /// Visits the secrets of a record, each with its path, so that they can be sealed or opened in place.
+    ///
+    /// # Errors
+    /// The first that `each` returns.
+    pub fn secrets<E>(
+        &self,
+        record: &mut Record,
+        catalog: &Catalog,
+        each: &mut dyn FnMut(&str, &mut String) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // What selects the variation may be gone, when a plugin was disabled: then its configuration has no fields.
+        let variant = self.view(record, catalog).ok().and_then(|view| view.variant);
+        secrets_of(&self.fields, record, "", each)?;
+        variant.map_or(Ok(()), |fields| secrets_of(fields, record, "", each))
+    }
+
     /// The definition as `/schemas` shows it.
     pub fn describe(&self) -> Value {
         let mut out = Map::new();
@@ -297,4 +313,22 @@ fn rewrite_config(view: &View<'_>, input: &mut Record, errors: &mut Violations) 
     {
         fill::rewrite(fields, config, "config", errors);
     }
+}
+
+fn secrets_of<E>(
+    fields: &Fields,
+    record: &mut Record,
+    prefix: &str,
+    each: &mut dyn FnMut(&str, &mut String) -> Result<(), E>,
+) -> Result<(), E> {
+    for (name, field) in &fields.list {
+        let Some(value) = record.get_mut(*name) else { continue };
+        let path = if prefix.is_empty() { (*name).to_owned() } else { format!("{prefix}.{name}") };
+        match (&field.kind, value) {
+            (Kind::Record(inner), Value::Object(map)) => secrets_of(inner, map, &path, each)?,
+            (_, Value::String(text)) if field.secret => each(&path, text)?,
+            _ => {}
+        }
+    }
+    Ok(())
 }

@@ -58,9 +58,14 @@ fn everything_that_is_wrong_is_said_at_once() {
 #[test]
 fn a_route_needs_something_to_match() {
     let say = refused("routes", json!({"name": "r"}));
-    assert!(say.contains("must set one of 'methods', 'hosts', 'headers', 'paths', 'snis' when 'protocols' is 'https'"));
+    assert!(say.contains(
+        "must set one of 'methods', 'hosts', 'headers', 'paths', 'snis' when 'protocols' is 'https'"
+    ));
     let say = refused("routes", json!({"protocols": ["tcp"], "paths": ["/"]}));
-    assert!(say.starts_with("2 schema violations (must set one of 'sources', 'destinations', 'snis'"), "{say}");
+    assert!(
+        say.starts_with("2 schema violations (must set one of 'sources', 'destinations', 'snis'"),
+        "{say}"
+    );
     assert!(say.contains("paths: cannot set 'paths' when 'protocols' is 'tcp'"), "{say}");
 }
 
@@ -98,5 +103,8 @@ fn forms_get_types_from_the_schema() {
     let schema = &entity("routes").unwrap().schema;
     let form = json!({"paths": "/a", "strip_path": "false", "regex_priority": "3", "name": ""});
     let typed = schema.infer(object(form), &Catalog::default());
-    assert_eq!(Value::Object(typed), json!({"paths": ["/a"], "strip_path": false, "regex_priority": 3, "name": null}));
+    assert_eq!(
+        Value::Object(typed),
+        json!({"paths": ["/a"], "strip_path": false, "regex_priority": 3, "name": null})
+    );
 }
