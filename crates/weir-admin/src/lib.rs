@@ -1,1 +1,101 @@
-//! The Admin API, the status API and metrics.
+//! The Admin API and the status API.
+//!
+//! What an operator's tools know of Kong's Admin API holds here: paths, verbs, bodies, errors (`docs/admin-api.md` says
+//! where Weir differs). All paths of entities follow from the list of entities in weir-model; a new entity needs nothing
+//! here.
+//!
+//! A write that was answered 2xx is durable and in force on this node: it was committed by the store, then put in force
+//! through [`Node::apply`], then answered, one write after the other.
+//!
+//! Deliberately absent: the proxy. What of it the API shows or changes goes through [`Node`].
+
+mod access;
+mod args;
+mod entities;
+mod failure;
+mod node;
+mod path;
+mod request;
+mod respond;
+mod server;
+mod status;
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use tokio::sync::Mutex;
+use weir_model::Catalog;
+use weir_store::{Change, Store};
+
+pub use access::{Access, Token};
+pub use args::form;
+pub use server::{Endpoint, Kind, serve};
+
+/// The rest of the gateway, as the Admin API sees it.
+pub trait Node: Send + Sync {
+    /// Puts committed changes in force, in their order. They are in force when this returns.
+    fn apply(&self, changes: Vec<Change>);
+
+    /// What `/` says of the node beside its plugins: an object.
+    fn describe(&self) -> Value;
+
+    /// What `/status` says of connections and requests: an object.
+    fn server_status(&self) -> Value;
+
+    /// What `/randomness` says: an object.
+    fn randomness(&self) -> Value;
+
+    /// Whether the gateway can take requests; if not, why.
+    ///
+    /// # Errors
+    /// A sentence for the operator.
+    fn ready(&self) -> Result<(), String>;
+
+    /// Adds what `/metrics` shows, in Prometheus' text format.
+    fn metrics(&self, out: &mut String);
+
+    /// The priority of each plugin that entities may name.
+    fn plugin_priorities(&self) -> Vec<(&'static str, i32)>;
+
+    /// How many workers there are.
+    fn workers(&self) -> usize;
+
+    /// What is logged: one of `debug`, `info`, `notice`, `warn`, `error`, `crit`.
+    fn log_level(&self) -> String;
+
+    /// Changes what is logged.
+    ///
+    /// # Errors
+    /// When there is no such level.
+    fn set_log_level(&self, level: &str) -> Result<(), String>;
+}
+
+/// The Admin API of one node.
+pub struct Admin {
+    store: Arc<dyn Store>,
+    catalog: Arc<Catalog>,
+    node: Arc<dyn Node>,
+    /// Held from a transaction's beginning until its changes are in force, so that they are in the order of commits.
+    writing: Mutex<()>,
+}
+
+impl Admin {
+    /// The Admin API over a store.
+    pub fn new(store: Arc<dyn Store>, catalog: Arc<Catalog>, node: Arc<dyn Node>) -> Self {
+        Self { store, catalog, node, writing: Mutex::new(()) }
+    }
+
+    /// Deletes entities whose time is over, a limited number at a time, and says how many.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn reap(&self) -> Result<usize, weir_store::Error> {
+        let _turn = self.writing.lock().await;
+        let changes = self.store.reap(1000).await?;
+        let count = changes.len();
+        if count > 0 {
+            self.node.apply(changes);
+        }
+        Ok(count)
+    }
+}

@@ -47,6 +47,8 @@ pub struct Change {
     pub entity: &'static Entity,
     /// Its primary key.
     pub id: Uuid,
+    /// The digest of its unique secret before, where it had one.
+    pub before: Option<Digest>,
     /// What it is now; `None` when it was deleted.
     pub now: Option<Arc<Stored>>,
 }
@@ -91,6 +93,9 @@ pub trait Store: Send + Sync {
     /// An entity by a unique field.
     async fn find(&self, entity: &'static Entity, field: &str, value: &str) -> Result<Option<Stored>>;
 
+    /// An entity by the fields that are unique together.
+    async fn find_together(&self, entity: &'static Entity, fields: &Record) -> Result<Option<Stored>>;
+
     /// A page of a collection.
     async fn list(&self, entity: &'static Entity, filter: &Filter, page: &Page) -> Result<Listing<Stored>>;
 
@@ -116,6 +121,14 @@ pub trait Transaction: Send {
     /// An entity by a unique field, as this transaction sees it.
     async fn find(&mut self, entity: &'static Entity, field: &str, value: &str) -> Result<Option<Stored>>;
 
+    /// A page of a collection, as this transaction sees it.
+    async fn list(
+        &mut self,
+        entity: &'static Entity,
+        filter: &Filter,
+        page: &Page,
+    ) -> Result<Listing<Stored>>;
+
     /// Adds an entity.
     ///
     /// # Errors
@@ -126,6 +139,9 @@ pub trait Transaction: Send {
         record: &Record,
         expires_at_ms: Option<i64>,
     ) -> Result<()>;
+
+    /// An entity by the fields that are unique together, as this transaction sees it.
+    async fn find_together(&mut self, entity: &'static Entity, fields: &Record) -> Result<Option<Stored>>;
 
     /// Replaces an entity.
     ///

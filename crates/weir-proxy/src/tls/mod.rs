@@ -7,7 +7,9 @@ mod verify;
 use std::cell::OnceCell;
 use std::sync::Arc;
 
+use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls_pki_types::CertificateDer;
 
 pub use certificate::{CertificateError, Identity};
 pub(crate) use provider::provider;
@@ -17,14 +19,40 @@ pub(crate) use provider::provider;
 /// # Errors
 /// When the certificate and its key do not belong together.
 pub(crate) fn server_config(identity: &Identity, http2: bool) -> Result<Arc<ServerConfig>, rustls::Error> {
-    let mut config = ServerConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(identity.chain(), identity.key())?;
+    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let mut config = builder.with_no_client_auth().with_single_cert(identity.chain(), identity.key())?;
     config.alpn_protocols = match http2 {
         true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         false => vec![b"http/1.1".to_vec()],
     };
+    Ok(Arc::new(config))
+}
+
+/// The configuration of a listener that lets only clients in that show a certificate of these authorities, if there are
+/// any. HTTP/1.1 alone.
+///
+/// # Errors
+/// When a certificate cannot be used.
+pub fn private_server_config(
+    identity: &Identity,
+    authorities: Option<&[CertificateDer<'static>]>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+    let builder = match authorities {
+        None => builder.with_no_client_auth(),
+        Some(list) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in list {
+                roots.add(certificate.clone())?;
+            }
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+            builder.with_client_cert_verifier(
+                verifier.map_err(|error| rustls::Error::General(error.to_string()))?,
+            )
+        }
+    };
+    let mut config = builder.with_single_cert(identity.chain(), identity.key())?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 

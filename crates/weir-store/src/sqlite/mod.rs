@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use weir_mint::Uuid;
-use weir_model::{Catalog, ENTITIES, Entity, Page};
+use weir_model::{Catalog, ENTITIES, Entity, Page, Record};
 
 use crate::{Change, Error, Filter, Listing, Result, Sealer, Store, Stored, Tagging, Transaction};
 use rows::Codec;
@@ -99,6 +99,11 @@ impl Store for Sqlite {
     async fn find(&self, entity: &'static Entity, field: &str, value: &str) -> Result<Option<Stored>> {
         let mut connection = self.readers.acquire().await?;
         read::find(&mut connection, &self.codec, entity, field, value).await
+    }
+
+    async fn find_together(&self, entity: &'static Entity, fields: &Record) -> Result<Option<Stored>> {
+        let mut connection = self.readers.acquire().await?;
+        read::find_together(&mut connection, &self.codec, entity, fields).await
     }
 
     async fn list(&self, entity: &'static Entity, filter: &Filter, page: &Page) -> Result<Listing<Stored>> {

@@ -3,7 +3,7 @@
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Arguments, AssertSqlSafe, Row};
 use weir_mint::Uuid;
-use weir_model::{Entity, Page, Tags};
+use weir_model::{Entity, Page, Record, Tags};
 
 use super::rows::{self, Codec};
 use crate::table::{self, Column};
@@ -46,6 +46,18 @@ pub(super) async fn find(
         Column::Digest(_) => query.bind(codec.sealer.digest(value).to_vec()),
         _ => query.bind(value.to_owned()),
     };
+    one(query.fetch_optional(connection).await?, codec, entity)
+}
+
+/// An entity by the fields that are unique together.
+pub(super) async fn find_together(
+    connection: &mut SqliteConnection,
+    codec: &Codec,
+    entity: &'static Entity,
+    fields: &Record,
+) -> Result<Option<Stored>> {
+    let sql = table::table(entity).by(Column::Together);
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(table::together(entity, fields));
     one(query.fetch_optional(connection).await?, codec, entity)
 }
 

@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
 use weir_mint::Uuid;
-use weir_model::{Entity, Record};
+use weir_model::{Entity, Page, Record};
 
 use super::read;
 use super::rows::{self, Codec};
 use crate::table::{self, Column};
-use crate::{Change, Error, Result, Stored, Transaction};
+use crate::{Change, Digest, Error, Filter, Listing, Result, Stored, Transaction};
 
 /// How many changes are kept for those who follow them.
 const CHANGES_KEPT: i64 = 10_000;
@@ -33,7 +33,13 @@ impl Writing {
     }
 
     /// Notes a change: in the feed, and for the one who commits.
-    async fn note(&mut self, entity: &'static Entity, id: Uuid, now: Option<Arc<Stored>>) -> Result<()> {
+    async fn note(
+        &mut self,
+        entity: &'static Entity,
+        id: Uuid,
+        before: Option<Digest>,
+        now: Option<Arc<Stored>>,
+    ) -> Result<()> {
         let sequence: i64 =
             sqlx::query_scalar("INSERT INTO changes (entity, id) VALUES ($1, $2) RETURNING sequence")
                 .bind(entity.name)
@@ -47,8 +53,20 @@ impl Writing {
                 .execute(self.connection())
                 .await?;
         }
-        self.changes.push(Change { sequence, entity, id, now });
+        self.changes.push(Change { sequence, entity, id, before, now });
         Ok(())
+    }
+
+    /// The digest of an entity's unique secret, where its kind has one. Asked even of entities whose time is over.
+    async fn digest_of(&mut self, entity: &'static Entity, id: Uuid) -> Result<Option<Digest>> {
+        let column = table::table(entity).columns.iter().find(|column| matches!(column, Column::Digest(_)));
+        let Some(column) = column else { return Ok(None) };
+        let sql = format!("SELECT {} FROM {} WHERE id = $1", column.name(), entity.name);
+        let found: Option<Option<Vec<u8>>> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(id.as_bytes().to_vec())
+            .fetch_optional(self.connection())
+            .await?;
+        Ok(found.flatten().and_then(|bytes| bytes.try_into().ok()))
     }
 
     /// Writes a row, its tags and its change.
@@ -60,6 +78,7 @@ impl Writing {
         record: &Record,
         expires_at_ms: Option<i64>,
     ) -> Result<()> {
+        let before = self.digest_of(entity, id).await?;
         self.check_references(entity, record).await?;
         self.check_unique(entity, id, record).await?;
         let body = self.codec.encode(entity, id, record)?;
@@ -73,7 +92,7 @@ impl Writing {
             .and_then(|u| table::text(record, u.name))
             .map(|secret| self.codec.sealer.digest(secret));
         let stored = Stored { id, record: record.clone(), expires_at_ms, digest };
-        self.note(entity, id, Some(Arc::new(stored))).await
+        self.note(entity, id, before, Some(Arc::new(stored))).await
     }
 
     async fn put_tags(&mut self, entity: &'static Entity, id: Uuid, record: &Record) -> Result<()> {
@@ -189,6 +208,19 @@ impl Transaction for Writing {
         read::find(&mut self.inner, &self.codec, entity, field, value).await
     }
 
+    async fn find_together(&mut self, entity: &'static Entity, fields: &Record) -> Result<Option<Stored>> {
+        read::find_together(&mut self.inner, &self.codec, entity, fields).await
+    }
+
+    async fn list(
+        &mut self,
+        entity: &'static Entity,
+        filter: &Filter,
+        page: &Page,
+    ) -> Result<Listing<Stored>> {
+        read::list(&mut self.inner, &self.codec, entity, filter, page).await
+    }
+
     async fn insert(
         &mut self,
         entity: &'static Entity,
@@ -222,6 +254,7 @@ impl Transaction for Writing {
                 self.delete(other, child).await?;
             }
         }
+        let before = self.digest_of(entity, id).await?;
         let done = sqlx::query(&*table::table(entity).delete)
             .bind(id.as_bytes().to_vec())
             .execute(self.connection())
@@ -230,7 +263,7 @@ impl Transaction for Writing {
             return Ok(false);
         }
         self.drop_tags(entity, id).await?;
-        self.note(entity, id, None).await?;
+        self.note(entity, id, before, None).await?;
         Ok(true)
     }
 

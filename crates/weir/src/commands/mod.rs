@@ -1,7 +1,11 @@
 //! The list of commands. Each is a file of its own with an `Args` type and a `run` function.
 
+mod check;
+mod control;
+mod start;
 mod version;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -16,13 +20,30 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Print the version
+    Start(start::Args),
+    Check(check::Args),
+    Stop(control::StopArgs),
+    Reload(control::ReloadArgs),
+    Health(control::HealthArgs),
     Version(version::Args),
 }
 
 /// Parses the command line and runs the command it names.
 pub(crate) fn run() -> ExitCode {
-    match Cli::parse().command {
-        Command::Version(args) => version::run(&args),
+    let result = match Cli::parse().command {
+        Command::Start(args) => start::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Stop(args) => control::stop(&args),
+        Command::Reload(args) => control::reload(&args),
+        Command::Health(args) => control::health(&args),
+        Command::Version(args) => return version::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nobody is left to tell when standard error is closed.
+            let _ = writeln!(io::stderr(), "weir: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

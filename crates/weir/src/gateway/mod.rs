@@ -1,0 +1,423 @@
+//! A gateway from its start to its end: the one place where store, proxy and Admin API meet.
+
+mod changes;
+pub(crate) mod lock;
+pub(crate) mod log;
+mod node;
+pub(crate) mod prefix;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use weir_admin::{Access, Admin, Endpoint, Kind as Api, Token};
+use weir_mint::Secret;
+use weir_model::{Catalog, ENTITIES, Page};
+use weir_plugin::Kind;
+use weir_plugins::Shared;
+use weir_proxy::{Builder, Gateway, Identity, Listen, private_server_config};
+use weir_store::sqlite::Sqlite;
+use weir_store::{Filter, Sealer, Store};
+
+use crate::config::{AdminAuth, Config};
+use log::Levels;
+use node::{Force, Running};
+pub(crate) use prefix::Prefix;
+
+/// Loads a configuration again.
+pub(crate) type Reload<'a> = dyn Fn() -> Result<Config> + 'a;
+
+/// How many entities are read at once when the gateway starts.
+const BATCH: usize = 1000;
+/// How often entities whose time is over are deleted.
+const REAP: Duration = Duration::from_secs(60);
+/// How long a start waits for the kernel's generator, where it has keys to draw.
+const READY: Duration = Duration::from_secs(60);
+
+/// Runs a gateway until it is told to stop.
+///
+/// # Errors
+/// When it cannot start; a running gateway does not end in an error.
+pub(crate) fn run(config: Config, reload: &Reload<'_>) -> Result<()> {
+    let levels = log::start(&config.log_level);
+    for notice in &config.notices {
+        tracing::warn!("{notice}");
+    }
+    raise_descriptor_limit();
+    let prefix = Prefix::make(&config.prefix)?;
+    let _lock = lock::Lock::take(&prefix.lock())?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
+    runtime.block_on(serve(config, &prefix, levels, reload))
+}
+
+async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<'_>) -> Result<()> {
+    wait_for_randomness(prefix)?;
+    let shared = Shared::default();
+    let kinds = kinds(&config.plugins, &shared)?;
+    let catalog = Arc::new(Catalog::new(kinds.iter().map(|kind| kind.schema()).collect()));
+    let sealer = Arc::new(sealer(prefix)?);
+    let store = Sqlite::open(&prefix.database(), Arc::clone(&sealer), Arc::clone(&catalog)).await?;
+    let store = Arc::new(store);
+
+    let mut builder = Builder::new(config.settings.clone(), kinds.clone(), sealer.digester().clone());
+    load(&*store, &mut builder).await?;
+    let identity = identity(&config, prefix)?;
+    let gateway = Gateway::start(config.workers, builder.snapshot(), identity)?;
+    let force = Arc::new(Force::new(builder, gateway));
+    let running = Running {
+        force: Arc::clone(&force),
+        kinds,
+        metrics: Arc::clone(&shared.metrics),
+        levels: levels.clone(),
+        node_id: prefix.node_id()?,
+    };
+    let admin = Arc::new(Admin::new(store.clone(), catalog, Arc::new(running)));
+    let mut apis = Apis::new(Arc::clone(&admin));
+    let listeners = listen(&config, prefix, &force, &mut apis).await?;
+    prefix.write_listeners(&listeners)?;
+    announce(&config, &listeners);
+
+    until_stopped(&admin, &force, &mut apis, prefix, &levels, config, reload).await?;
+    prefix.remove_listeners();
+    store.close().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Before the kernel's generator is ready nothing is minted; a first start has keys to mint.
+fn wait_for_randomness(prefix: &Prefix) -> Result<()> {
+    if weir_kernel::is_ready() {
+        return Ok(());
+    }
+    if prefix.has_keys() {
+        tracing::warn!(
+            "the kernel's random number generator is not ready: requests are served, nothing is minted until it is"
+        );
+        return Ok(());
+    }
+    tracing::warn!(
+        "waiting for the kernel's random number generator: keys are to be made (weir doctor says more)"
+    );
+    weir_kernel::wait_ready(READY).context("no keys can be made for the first start")
+}
+
+/// The plugins that entities may name.
+fn kinds(names: &[String], shared: &Shared) -> Result<Vec<Arc<dyn Kind>>> {
+    let all = weir_plugins::kinds(shared);
+    match names {
+        [one] if one == "bundled" => Ok(all),
+        [one] if one == "off" => Ok(Vec::new()),
+        names => {
+            let mut chosen: Vec<Arc<dyn Kind>> = Vec::new();
+            for name in names {
+                let found: Vec<_> =
+                    all.iter().filter(|kind| name == "bundled" || kind.name() == name).cloned().collect();
+                if found.is_empty() {
+                    let known: Vec<_> = all.iter().map(|kind| kind.name()).collect();
+                    bail!("plugins: there is no plugin '{name}'; there are {}", known.join(", "));
+                }
+                let new =
+                    found.into_iter().filter(|kind| !chosen.iter().any(|other| other.name() == kind.name()));
+                chosen.extend(new.collect::<Vec<_>>());
+            }
+            Ok(chosen)
+        }
+    }
+}
+
+/// The key that secrets are sealed with. One is made with the database, never for a database that is there: its secrets
+/// would be lost for good, and nobody would know before they are needed.
+fn sealer(prefix: &Prefix) -> Result<Sealer> {
+    let (key, database) = (prefix.store_key(), prefix.database());
+    if database.exists() {
+        return Sealer::open(&key).with_context(|| {
+            format!(
+                "{} holds secrets that only its key opens: put the key back, or move the database away to begin anew",
+                database.display()
+            )
+        });
+    }
+    Ok(Sealer::open_or_create(&key)?)
+}
+
+fn identity(config: &Config, prefix: &Prefix) -> Result<Identity> {
+    let identity = match &config.certificate {
+        Some((chain, key)) => Identity::read(chain, key),
+        None => Identity::read_or_make(&prefix.certificate(), &prefix.certificate_key()),
+    };
+    identity.context("the certificate of the ssl listeners")
+}
+
+/// Reads the whole configuration.
+async fn load(store: &dyn Store, builder: &mut Builder) -> Result<()> {
+    for entity in ENTITIES.iter() {
+        let mut page = Page { size: BATCH, after: None };
+        loop {
+            let listing = store.list(entity, &Filter::default(), &page).await?;
+            for stored in &listing.members {
+                changes::load(builder, entity, stored);
+            }
+            match listing.next {
+                Some(next) => page.after = Some(next),
+                None => break,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The servers of the Admin API and the status API.
+struct Apis {
+    admin: Arc<Admin>,
+    stop: watch::Sender<bool>,
+    tasks: tokio::task::JoinSet<()>,
+    listening: Vec<(Api, Listen, std::net::SocketAddr)>,
+}
+
+impl Apis {
+    fn new(admin: Arc<Admin>) -> Self {
+        Self {
+            admin,
+            stop: watch::Sender::new(false),
+            tasks: tokio::task::JoinSet::new(),
+            listening: Vec::new(),
+        }
+    }
+
+    async fn add(
+        &mut self,
+        kind: Api,
+        listen: &Listen,
+        access: Access,
+        tls: Option<TlsAcceptor>,
+    ) -> Result<()> {
+        let bound = TcpListener::bind(listen.address).await;
+        let listener = bound.with_context(|| format!("cannot listen on {}", listen.address))?;
+        self.listening.push((kind, listen.clone(), listener.local_addr()?));
+        let endpoint = Endpoint { kind, listener, tls, access: Arc::new(access) };
+        self.tasks.spawn(weir_admin::serve(Arc::clone(&self.admin), endpoint, self.stop.subscribe()));
+        Ok(())
+    }
+
+    fn addresses(&self, kind: Api, tls: bool) -> Vec<std::net::SocketAddr> {
+        let of_kind = self.listening.iter().filter(|(k, listen, _)| *k == kind && listen.tls == tls);
+        of_kind.map(|(_, _, address)| *address).collect()
+    }
+
+    async fn end(&mut self) {
+        self.stop.send_replace(true);
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+/// Starts to listen everywhere, or nowhere.
+async fn listen(
+    config: &Config,
+    prefix: &Prefix,
+    force: &Force,
+    apis: &mut Apis,
+) -> Result<prefix::Listening> {
+    let token = admin_token(config, prefix)?;
+    let authorities = config.admin_client_ca.as_deref().map(read_authorities).transpose()?;
+    let identity = identity(config, prefix)?;
+    let tls =
+        |listen: &Listen, authorities: Option<&[CertificateDer<'static>]>| -> Result<Option<TlsAcceptor>> {
+            if !listen.tls {
+                return Ok(None);
+            }
+            Ok(Some(TlsAcceptor::from(private_server_config(&identity, authorities)?)))
+        };
+    for listen in &config.admin_listen {
+        let access = Access {
+            token: token.clone().filter(|_| needs_token(config, listen)).map(Token::new),
+            // Whoever must show something cannot be a website's page.
+            hosts: listen.address.ip().is_loopback().then(|| config.admin_hosts.clone()),
+            origins: config.admin_origins.clone(),
+        };
+        let acceptor = tls(listen, authorities.as_deref())?;
+        apis.add(Api::Admin, listen, access, acceptor).await?;
+    }
+    for listen in &config.status_listen {
+        let access = Access { token: None, hosts: None, origins: Vec::new() };
+        let acceptor = tls(listen, None)?;
+        apis.add(Api::Status, listen, access, acceptor).await?;
+    }
+    let proxy = force.listen(&config.proxy_listen)?;
+    Ok(prefix::Listening {
+        proxy: proxy.plain,
+        proxy_ssl: proxy.tls,
+        admin: apis.addresses(Api::Admin, false),
+        admin_ssl: apis.addresses(Api::Admin, true),
+        status: apis.addresses(Api::Status, false),
+        status_ssl: apis.addresses(Api::Status, true),
+    })
+}
+
+/// Whether requests to this listener must show the token.
+fn needs_token(config: &Config, listen: &Listen) -> bool {
+    match config.admin_auth {
+        AdminAuth::Token => true,
+        AdminAuth::Off => false,
+        // A certificate is as good, and only TLS can ask for one.
+        AdminAuth::Auto => {
+            !listen.address.ip().is_loopback() && !(listen.tls && config.admin_client_ca.is_some())
+        }
+    }
+}
+
+/// The token of the Admin API, if any listener asks for one. The Admin API changes everything: beyond loopback it is not
+/// served to whoever comes by.
+fn admin_token(config: &Config, prefix: &Prefix) -> Result<Option<Secret>> {
+    let open = config.admin_listen.iter().find(|listen| !listen.address.ip().is_loopback());
+    if let (AdminAuth::Off, Some(listen)) = (config.admin_auth, open) {
+        bail!(
+            "admin_auth is off, and admin_listen has {}, which others can reach: remove admin_auth, or listen on loopback",
+            listen.address
+        );
+    }
+    if !config.admin_listen.iter().any(|listen| needs_token(config, listen)) {
+        return Ok(None);
+    }
+    if let Some(listen) = open.filter(|listen| !listen.tls) {
+        tracing::warn!(address = %listen.address, "the Admin API's token will cross the network in the clear: add ssl to this listener");
+    }
+    match &config.admin_token {
+        Some(token) => Ok(Some(token.clone())),
+        None => prefix.admin_token().map(Some),
+    }
+}
+
+fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let context = || format!("admin_client_ca: {}", path.display());
+    let list: Vec<_> = CertificateDer::pem_file_iter(path)
+        .with_context(context)?
+        .collect::<Result<_, _>>()
+        .with_context(context)?;
+    if list.is_empty() {
+        bail!("{}: it holds no certificate", context());
+    }
+    Ok(list)
+}
+
+/// Says where the gateway listens.
+fn announce(config: &Config, listening: &prefix::Listening) {
+    let shown =
+        |list: &[std::net::SocketAddr]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        workers = config.workers,
+        proxy = shown(&listening.proxy),
+        proxy_ssl = shown(&listening.proxy_ssl),
+        admin = shown(&listening.admin),
+        admin_ssl = shown(&listening.admin_ssl),
+        status = shown(&listening.status),
+        "ready"
+    );
+}
+
+/// Serves until a signal says to stop.
+async fn until_stopped(
+    admin: &Arc<Admin>,
+    force: &Force,
+    apis: &mut Apis,
+    prefix: &Prefix,
+    levels: &Levels,
+    mut config: Config,
+    reload: &Reload<'_>,
+) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut quit = signal(SignalKind::quit())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let mut reap = tokio::time::interval(REAP);
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = quit.recv() => break,
+            _ = hangup.recv() => {
+                match reload() {
+                    Ok(next) => config = apply_again(config, next, force, apis, prefix, levels),
+                    Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
+                }
+            }
+            _ = reap.tick() => {
+                if let Err(error) = admin.reap().await {
+                    tracing::error!(%error, "entities whose time is over cannot be deleted");
+                }
+            }
+        }
+    }
+    tracing::info!("stopping: requests under way have {} seconds to end", config.shutdown_timeout.as_secs());
+    apis.end().await;
+    if !force.shutdown(config.shutdown_timeout).await {
+        tracing::warn!("some requests did not end in time and were cut off");
+    }
+    Ok(())
+}
+
+/// Puts a configuration that was read again in force, as far as a running gateway can.
+fn apply_again(
+    before: Config,
+    next: Config,
+    force: &Force,
+    apis: &Apis,
+    prefix: &Prefix,
+    levels: &Levels,
+) -> Config {
+    for notice in &next.notices {
+        tracing::warn!("{notice}");
+    }
+    let restart = [
+        ("prefix", before.prefix != next.prefix),
+        ("nginx_worker_processes", before.workers != next.workers),
+        ("plugins", before.plugins != next.plugins),
+        ("admin_listen", before.admin_listen != next.admin_listen),
+        ("status_listen", before.status_listen != next.status_listen),
+        ("admin_auth", before.admin_auth != next.admin_auth),
+        ("ssl_cert", before.certificate != next.certificate),
+    ];
+    for (key, _) in restart.iter().filter(|(_, changed)| *changed) {
+        tracing::warn!("{key} changed: it takes effect at the next start");
+    }
+    match force.listen(&next.proxy_listen) {
+        Ok(proxy) => {
+            let listening = prefix::Listening {
+                proxy: proxy.plain,
+                proxy_ssl: proxy.tls,
+                admin: apis.addresses(Api::Admin, false),
+                admin_ssl: apis.addresses(Api::Admin, true),
+                status: apis.addresses(Api::Status, false),
+                status_ssl: apis.addresses(Api::Status, true),
+            };
+            if let Err(error) = prefix.write_listeners(&listening) {
+                tracing::error!("{error:#}");
+            }
+        }
+        Err(error) => {
+            tracing::error!(%error, "the configuration stays as it was");
+            return before;
+        }
+    }
+    if let Err(error) = levels.set(&next.log_level) {
+        tracing::error!("log_level: {error}");
+    }
+    force.settings(next.settings.clone());
+    tracing::info!("the configuration was read again");
+    next
+}
+
+/// A proxy needs two descriptors a request: as many as the host allows.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
