@@ -95,6 +95,11 @@ impl Violations {
         add_at(&mut self.fields, path, error.into());
     }
 
+    /// Sets the error of a field whose name is taken as it is, dots and all.
+    pub(crate) fn add_name(&mut self, name: &str, error: impl Into<Errors>) {
+        self.fields.entry(name.to_owned()).or_insert_with(|| error.into());
+    }
+
     /// Adds an error of the entity as a whole.
     pub fn add_entity(&mut self, error: impl Into<Errors>) {
         let list = self.fields.entry(ENTITY.to_owned()).or_insert_with(|| Errors::List(Vec::new()));

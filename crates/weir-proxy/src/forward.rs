@@ -9,8 +9,8 @@ use weir_plugin::{Client, Ctx, Headers};
 use crate::http1::Framing;
 use crate::settings::Settings;
 
-/// How this gateway names itself to those behind it. Kong's name comes first because programs look for it.
-pub(crate) const VIA: &str = concat!("1.1 kong/3.9 (weir/", env!("CARGO_PKG_VERSION"), ")");
+/// How this gateway names itself to those on either side of it (RFC 9110, 7.6.3).
+pub(crate) const VIA: &str = concat!("1.1 weir/", env!("CARGO_PKG_VERSION"));
 
 /// The client behind a trusted peer, as the peer tells it.
 pub(crate) fn real_ip(client: &Client, headers: &Headers, settings: &Settings) -> Option<IpAddr> {

@@ -13,6 +13,7 @@ use http::{Method, StatusCode};
 use smallvec::SmallVec;
 use weir_model::typed::{Protocol, Route, Service};
 use weir_plugin::{Answer, Client, Ctx, Finished, Flow, Headers, Outcome, Scheme};
+use weir_router::path::PathError;
 use weir_router::{Arrival, Refusal as RouteRefusal};
 
 use crate::answer::{self, Form};
@@ -133,6 +134,14 @@ struct Life<'a> {
     host_port: Option<u16>,
 }
 
+/// Why a request has no route.
+enum NotFound {
+    /// It gets this answer.
+    Answer(Box<Answer>),
+    /// Its path is not one.
+    BadPath,
+}
+
 /// A route, a service, and what of the path matched.
 struct Found<'a> {
     route: &'a Route,
@@ -144,7 +153,11 @@ impl<'a> Life<'a> {
     async fn run<D: Downstream>(&mut self, ctx: &mut Ctx<'a>, down: &mut D) -> Next {
         let found = match self.find(ctx, down.is_http2()) {
             Ok(found) => found,
-            Err(answer) => return self.answer(ctx, down, *answer, Outcome::Gateway).await,
+            Err(NotFound::Answer(answer)) => return self.answer(ctx, down, *answer, Outcome::Gateway).await,
+            Err(NotFound::BadPath) => {
+                let answer = Answer::message(StatusCode::BAD_REQUEST, "Bad request");
+                return self.answer_as(ctx, down, answer, Outcome::Gateway, Form::Plain).await;
+            }
         };
         ctx.route = Some(found.route);
         ctx.service = found.service;
@@ -162,14 +175,23 @@ impl<'a> Life<'a> {
     }
 
     /// Finds the route, and what the path becomes on the way to its service.
-    fn find(&self, ctx: &mut Ctx<'a>, http2: bool) -> Result<Found<'a>, Box<Answer>> {
+    fn find(&self, ctx: &mut Ctx<'a>, http2: bool) -> Result<Found<'a>, NotFound> {
         let tls = ctx.client.scheme == Scheme::Https;
         let (raw_path, query) = match ctx.target.find('?') {
             Some(at) => (&ctx.target[..at], &ctx.target[at..]),
             None => (ctx.target.as_str(), ""),
         };
-        let bad = |_| Box::new(Answer::message(StatusCode::BAD_REQUEST, "Bad request"));
-        let path = weir_router::path::normalize(raw_path.as_bytes()).map_err(bad)?;
+        let nothing = || {
+            NotFound::Answer(Box::new(Answer::message(
+                StatusCode::NOT_FOUND,
+                "no Route matched with those values",
+            )))
+        };
+        let path = weir_router::path::normalize(raw_path.as_bytes()).map_err(|error| match error {
+            // Routes are text, and so this is none of them.
+            PathError::NotUtf8 => nothing(),
+            _ => NotFound::BadPath,
+        })?;
         let fields = Fields(&ctx.headers);
         let request = weir_router::Request {
             method: ctx.method.as_str(),
@@ -180,13 +202,11 @@ impl<'a> Life<'a> {
             sni: ctx.client.sni.as_deref(),
             headers: &fields,
         };
-        let nothing =
-            || Box::new(Answer::message(StatusCode::NOT_FOUND, "no Route matched with those values"));
         let matched = self.snapshot.route(&request).ok_or_else(nothing)?;
         let arrival = Arrival { tls: self.came_by_tls(ctx), http2, grpc: is_grpc(&ctx.headers) };
         let route = self.snapshot.route_by_id(&matched.id()).ok_or_else(nothing)?;
         if let Err(refusal) = matched.admit(arrival) {
-            return Err(Box::new(refuse_protocol(refusal, route, ctx)));
+            return Err(NotFound::Answer(Box::new(refuse_protocol(refusal, route, ctx))));
         }
         let service = route.service.and_then(|id| self.snapshot.service(&id));
         let base = service.and_then(|service| service.path.as_deref());
@@ -277,6 +297,14 @@ impl<'a> Life<'a> {
         if ctx.body.is_none() && replay {
             let limit = self.snapshot.settings.body_buffer;
             match collect(down, limit).await {
+                Ok(Collected::Whole(bytes)) => ctx.body = Some(bytes),
+                Ok(Collected::Part(bytes)) => start = Some(bytes),
+                Err(error) => return self.blame_client(ctx, down, &error).await,
+            }
+        }
+        // Chunks that are all here already need not be chunks any more.
+        if framing == Framing::Chunked && ctx.body.is_none() && start.is_none() {
+            match collect_ready(down, self.snapshot.settings.body_buffer).await {
                 Ok(Collected::Whole(bytes)) => ctx.body = Some(bytes),
                 Ok(Collected::Part(bytes)) => start = Some(bytes),
                 Err(error) => return self.blame_client(ctx, down, &error).await,
@@ -476,7 +504,19 @@ impl<'a> Life<'a> {
         answer: Answer,
         outcome: Outcome,
     ) -> Next {
-        let form = Form::accepted(ctx.headers.get("Accept").unwrap_or_default());
+        self.answer_as(ctx, down, answer, outcome, Form::Json).await
+    }
+
+    /// Gives an answer of the gateway's own, in this form where the client does not say what it accepts.
+    async fn answer_as<D: Downstream>(
+        &mut self,
+        ctx: &mut Ctx<'a>,
+        down: &mut D,
+        answer: Answer,
+        outcome: Outcome,
+        usual: Form,
+    ) -> Next {
+        let form = ctx.headers.get("Accept").map_or(usual, Form::accepted);
         let gateway = ctx.started.elapsed();
         let (status, mut headers, body) =
             answer::render(answer, form, ctx.id.as_str(), &self.snapshot.settings.templates);
@@ -701,24 +741,40 @@ enum Collected {
 
 async fn collect<D: Downstream>(down: &mut D, limit: usize) -> Result<Collected, BodyError> {
     let mut bytes = BytesMut::new();
-    poll_fn(|cx| {
-        loop {
-            match std::task::ready!(down.poll_body(cx)) {
-                Ok(false) => return Poll::Ready(Ok(Collected::Whole(std::mem::take(&mut bytes).freeze()))),
-                Ok(true) if bytes.len() >= limit => {
-                    return Poll::Ready(Ok(Collected::Part(std::mem::take(&mut bytes).freeze())));
-                }
-                Ok(true) => {
-                    let piece = down.body();
-                    let count = piece.len();
-                    bytes.extend_from_slice(piece);
-                    down.used(count);
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+    poll_fn(|cx| poll_collect(cx, down, &mut bytes, limit)).await
+}
+
+/// What of a body is here already.
+async fn collect_ready<D: Downstream>(down: &mut D, limit: usize) -> Result<Collected, BodyError> {
+    let mut bytes = BytesMut::new();
+    poll_fn(|cx| match poll_collect(cx, down, &mut bytes, limit) {
+        Poll::Pending => Poll::Ready(Ok(Collected::Part(std::mem::take(&mut bytes).freeze()))),
+        ready => ready,
     })
     .await
+}
+
+fn poll_collect<D: Downstream>(
+    cx: &mut std::task::Context<'_>,
+    down: &mut D,
+    bytes: &mut BytesMut,
+    limit: usize,
+) -> Poll<Result<Collected, BodyError>> {
+    loop {
+        match std::task::ready!(down.poll_body(cx)) {
+            Ok(false) => return Poll::Ready(Ok(Collected::Whole(std::mem::take(bytes).freeze()))),
+            Ok(true) if bytes.len() >= limit => {
+                return Poll::Ready(Ok(Collected::Part(std::mem::take(bytes).freeze())));
+            }
+            Ok(true) => {
+                let piece = down.body();
+                let count = piece.len();
+                bytes.extend_from_slice(piece);
+                down.used(count);
+            }
+            Err(error) => return Poll::Ready(Err(error)),
+        }
+    }
 }
 
 async fn send_all<D: Downstream>(down: &mut D, mut body: &[u8]) -> Result<(), Gone> {
@@ -805,8 +861,8 @@ fn comes_back(name: &str, status: StatusCode) -> bool {
         10 => is("connection") || is("keep-alive"),
         15 => is("x-accel-charset") || is("x-accel-expires"),
         16 => is("x-accel-redirect") || is("proxy-connection"),
-        17 => is("transfer-encoding"),
-        18 => is("x-accel-limit-rate") || is("x-accel-buffering"),
+        17 => is("transfer-encoding") || is("x-accel-buffering"),
+        18 => is("x-accel-limit-rate"),
         _ => false,
     }
 }

@@ -244,12 +244,11 @@ impl Schema {
         let selector = Self::selector(&Record::new(), &input, &self.variant);
         let view = self.view(&selector, catalog)?;
         rewrite_config(&view, &mut input, &mut errors);
-        let record = fill::complete(view.iter(), input);
+        // What a shorthand would have given is not there to be checked.
         if !errors.is_empty() {
-            view.check_into(&record, false, &mut errors);
             return Err(errors);
         }
-        Ok((record, view))
+        Ok((fill::complete(view.iter(), input), view))
     }
 
     /// The members that select a variation: the changed ones, else the stored ones.

@@ -23,7 +23,7 @@ pub(super) fn validate<'a>(
         }
     }
     for name in record.keys().filter(|name| find(name).is_none()) {
-        errors.add(name, "unknown field");
+        errors.add_name(name, "unknown field");
     }
 }
 

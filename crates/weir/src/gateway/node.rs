@@ -232,7 +232,9 @@ fn generation() -> Value {
     match weir_kernel::generation() {
         Generation::Counter(number) => json!({"source": "vmclock", "number": number}),
         Generation::Forks(number) => json!({"source": "kernel log", "number": number}),
-        Generation::Denied => json!({"source": "kernel log", "number": null, "why": "this process may not read it"}),
+        Generation::Denied => {
+            json!({"source": "kernel log", "number": null, "why": "this process may not read it"})
+        }
         _ => json!({"source": null, "number": null}),
     }
 }
