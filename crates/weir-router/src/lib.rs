@@ -39,10 +39,9 @@
 //!
 //! # What it costs
 //!
-//! A look-up takes time in proportion to the length of host and path, not to the number of routes; it takes no
-//! lock, and allocates nothing unless a regular expression needs an automaton too large to prepare, or text that is
-//! not ASCII meets one. The tree is made of the configured bytes themselves. There is no hash in it, so nothing
-//! that a peer sends can make it collide, and a peer adds nothing to it.
+//! A look-up takes time in proportion to the length of host and path, not to the number of routes. It takes no lock
+//! and allocates nothing, with the exceptions that [`Router::find`] names. The tree is made of the configured bytes
+//! themselves: there is no hash in it that a peer could make collide, and a peer adds nothing to it.
 //!
 //! These are bounded by the configuration and tried one after another, each at tens of nanoseconds:
 //!

@@ -15,9 +15,10 @@ use crate::error::Reason;
 
 /// How many bytes the compiled form of a pattern may take, about.
 ///
-/// Enough for `[\w-]{1,200}`. What is compiled when a route is inserted is the part that ASCII can match, mostly
-/// under a kilobyte; the whole is compiled when the first path or value with other characters comes that far, and
-/// only then.
+/// Enough for `[\w-]{1,200}`. Few patterns ever take it: a plain sequence of classes and literals is kept in some
+/// hundred bytes, and of others only what ASCII can match is compiled, to some kilobytes, when a route is inserted. The
+/// whole is compiled when its captures are asked for or, for those others, when the first path or value that is not
+/// ASCII comes that far.
 pub const SIZE_LIMIT: usize = 4 << 20;
 
 /// How deep groups, classes and repetitions may nest.

@@ -40,8 +40,9 @@ struct Shared {
 impl<T> Router<T> {
     /// The route that the request belongs to: of those whose criteria it meets, the one with the highest precedence.
     ///
-    /// Takes no lock and does not allocate, unless the path or a header's value meets a regular expression that has
-    /// no small DFA, or is not ASCII and meets any.
+    /// Takes no lock and does not allocate. The exceptions are regular expressions that are no plain sequence of
+    /// classes and literals: where such a one needs a large DFA or meets text that is not ASCII, it is matched by an
+    /// engine that is made at the first such look-up and keeps scratch memory.
     pub fn find<'m>(&'m self, request: &Request<'m>) -> Option<Match<'m, T>> {
         search::search(&self.index, request).map(|found| Match::new(found, request.path))
     }
@@ -70,7 +71,6 @@ impl<T> Router<T> {
 impl<T: Clone> Router<T> {
     /// Adds a route. One with the same id is replaced, and its payload returned.
     pub fn insert(&mut self, criteria: Criteria, payload: T) -> Option<T> {
-        let replaced = self.remove(&criteria.id);
         let header_programs = criteria.headers.iter().map(|rule| {
             let patterns = rule.patterns.iter().filter_map(|pattern| pattern.rest.as_deref());
             patterns.map(|pattern| self.acquire(pattern, Purpose::Header)).collect()
@@ -79,6 +79,8 @@ impl<T: Clone> Router<T> {
         let patterns = criteria.paths.iter().map(PathRule::pattern);
         let path_programs: Vec<_> =
             patterns.map(|pattern| Some(self.acquire(pattern?, Purpose::Path))).collect();
+        // Only now, so that programs which the old route and the new one use are not compiled again.
+        let replaced = self.remove(&criteria.id);
         let route = Arc::new(Route { criteria, payload, header_programs });
         for_each_entry(&route, &path_programs, |key, entry| {
             self.index.edit(key, |slot| Slot::insert(slot, entry, &Used::NONE));

@@ -197,3 +197,22 @@ fn errors_name_the_place_and_the_value() {
     );
     assert_eq!(error(route("r").header("x y", &[])), "headers.x y: `x y`: not a header name to route by");
 }
+
+/// Readers keep the snapshot they took while others change theirs, on any thread.
+#[test]
+fn snapshots_are_read_while_the_router_changes() {
+    let mut router = router((0..100).map(|number| numbered(number).path(&format!("/{number}/"))));
+    std::thread::scope(|threads| {
+        for number in 0..100 {
+            let snapshot = router.clone();
+            threads.spawn(move || {
+                for wanted in 0..100 {
+                    let expected = (wanted >= number).then_some(wanted);
+                    assert_eq!(found(&snapshot, &get(&format!("/{wanted}/x"))), expected);
+                }
+            });
+            router.remove(&numbered(number).id);
+        }
+    });
+    assert!(router.is_empty());
+}
