@@ -122,7 +122,7 @@ impl Name {
 }
 
 /// Calls `visit` with the place after each key under `root` that means `name`: the exact one first, then suffixes
-/// from the longest, then prefixes. Each dot of the name costs a step, whatever the number of keys.
+/// from the longest, then prefixes.
 pub(crate) fn visit<'t, T>(root: Cursor<'t, T>, name: &str, mut visit: impl FnMut(Cursor<'t, T>)) {
     let name = without_final_dot(name);
     let mut buffer = [0; LONGEST];
