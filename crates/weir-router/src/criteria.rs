@@ -17,7 +17,8 @@ pub type RouteId = [u8; 16];
 pub struct Spec<'a, S = String> {
     /// The route's id.
     pub id: RouteId,
-    /// The protocols that the route is for. They take no part in matching, but a route for none of HTTP's is never found.
+    /// The protocols that the route is for. They take no part in matching, but a route for none of HTTP's is never
+    /// found.
     pub protocols: Protocols,
     /// Methods, compared with regard to case.
     pub methods: &'a [S],

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 
 use crate::criteria::{Criteria, PathRule, RouteId};
+use crate::method;
 use crate::program::Program;
 use crate::rank::Rank;
 use crate::request::Request;
@@ -37,12 +38,19 @@ pub(crate) struct Entry<T> {
     residue: Residue,
 }
 
-/// Whether there is more to check than the entry itself tells.
+/// What is left to check that the entry itself does not tell: see the route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Residue {
-    None,
-    /// Headers, server names, methods without a bit, or more of the path than makes a key: see the route.
-    Route,
+struct Residue {
+    headers: bool,
+    snis: bool,
+    /// Methods without a bit.
+    methods: bool,
+    /// More of the path than makes a key.
+    path: bool,
+}
+
+impl Residue {
+    const NOTHING: Residue = Residue { headers: false, snis: false, methods: false, path: false };
 }
 
 impl<T> Entry<T> {
@@ -58,10 +66,12 @@ impl<T> Entry<T> {
         let rule = criteria.paths.get(path);
         let literal = rule.map_or(0, |rule| rule.literal().len());
         let methods = criteria.methods.bits();
-        let see_route = !criteria.headers.is_empty()
-            || !criteria.snis.is_empty()
-            || methods & crate::method::OTHER != 0
-            || literal > key_length;
+        let residue = Residue {
+            headers: !criteria.headers.is_empty(),
+            snis: !criteria.snis.is_empty(),
+            methods: methods & method::OTHER != 0,
+            path: literal > key_length,
+        };
         Entry {
             rank: criteria.rank(rule),
             route: Arc::clone(route),
@@ -70,8 +80,20 @@ impl<T> Entry<T> {
             path: path as u32,
             port,
             methods,
-            residue: if see_route { Residue::Route } else { Residue::None },
+            residue,
         }
+    }
+
+    /// The entry where it is found by its route's headers alone, so that they need not be checked again.
+    pub(crate) fn found_by_header(mut self) -> Self {
+        self.residue.headers = self.route.criteria.headers.len() > 1;
+        self
+    }
+
+    /// The entry where it is found by its route's server names, so that they need not be checked again.
+    pub(crate) fn found_by_sni(mut self) -> Self {
+        self.residue.snis = false;
+        self
     }
 
     /// Less for what is tried before: the higher rank, then the greater id, then the path that is named first.
@@ -88,7 +110,7 @@ impl<T> Entry<T> {
     pub(crate) fn admits(&self, request: &Request<'_>, known: &Known) -> Option<usize> {
         let method = self.methods == 0 || self.methods & known.method != 0;
         let port = self.port == 0 || self.port == request.port;
-        if !method || !port || (self.residue == Residue::Route && !self.route_admits(request, known)) {
+        if !method || !port || (self.residue != Residue::NOTHING && !self.route_admits(request, known)) {
             return None;
         }
         let literal = self.literal as usize;
@@ -100,17 +122,20 @@ impl<T> Entry<T> {
 
     fn route_admits(&self, request: &Request<'_>, known: &Known) -> bool {
         let criteria = &self.route.criteria;
-        let method = self.methods & known.method & crate::method::OTHER == 0
-            || criteria.methods.names_other(request.method);
-        let sni = criteria.snis.is_empty()
-            || !request.tls
-            || request.sni.is_some_and(|name| criteria.snis.iter().any(|own| own.matches(name)));
-        let path = self.rule().is_none_or(|rule| request.path.starts_with(rule.literal()));
+        let left = self.residue;
+        let method = || known.method != method::OTHER || criteria.methods.names_other(request.method);
+        let sni = || {
+            !request.tls || request.sni.is_some_and(|name| criteria.snis.iter().any(|own| own.matches(name)))
+        };
+        let path = || self.rule().is_none_or(|rule| request.path.starts_with(rule.literal()));
         let headers = || {
             let mut rules = criteria.headers.iter().zip(&self.route.header_programs);
             rules.all(|(rule, programs)| rule.accepts(request.headers, programs))
         };
-        method && sni && path && headers()
+        (!left.methods || method())
+            && (!left.snis || sni())
+            && (!left.path || path())
+            && (!left.headers || headers())
     }
 
     /// The path of the route that this entry is for.

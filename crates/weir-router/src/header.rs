@@ -7,6 +7,8 @@ use crate::pattern::Pattern;
 use crate::program::Program;
 
 /// A request's headers, wherever they are kept.
+///
+/// For the `http` crate's map: `self.0.get_all(name).iter().any(|value| test(value.as_bytes()))`.
 pub trait Headers {
     /// Whether any value of the header satisfies `test`.
     ///

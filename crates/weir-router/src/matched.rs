@@ -41,8 +41,8 @@ impl<'m, T> Match<'m, T> {
         self.protocols().admit(arrival)
     }
 
-    /// How many bytes of the path the route matched: the length of its prefix, or where its regular expression ended; 0 if
-    /// it asks for no path.
+    /// How many bytes of the path the route matched: the length of its prefix, or where its regular expression
+    /// ended; 0 if it asks for no path.
     pub fn path_end(&self) -> usize {
         self.end
     }

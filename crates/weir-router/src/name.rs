@@ -1,13 +1,13 @@
 //! Names of hosts and TLS servers: what configuration asks for, what a request carries, and the keys that bring both
 //! together in the index.
 //!
-//! Names are compared without regard to case, as DNS does; a dot at the very end changes nothing. A wildcard stands for
-//! any text with which its fixed part makes a name: `*.a.test` is every name that ends in `.a.test`, `a.*` every one that
-//! begins with `a.`.
+//! Names are compared without regard to case, as DNS does; a dot at the very end changes nothing. A wildcard stands
+//! for any text with which its fixed part makes a name: `*.a.test` is every name that ends in `.a.test`, `a.*`
+//! every one that begins with `a.`.
 //!
-//! A key is a name and a mark that says how the name is meant. Exact names and suffixes are written backwards, so that
-//! all the suffixes of a request's name lie on the way to the name itself. Marks are bytes that UTF-8 never has: nothing
-//! that a peer sends can be mistaken for one.
+//! A key is a name and a mark that says how the name is meant. Exact names and suffixes are written backwards, so
+//! that all the suffixes of a request's name lie on the way to the name itself. Marks are bytes that UTF-8 never
+//! has: nothing that a peer sends can be mistaken for one.
 
 use crate::error::Reason;
 use crate::trie::Cursor;
@@ -112,41 +112,30 @@ impl Name {
         }
     }
 
-    /// Appends the name's key.
-    pub(crate) fn append_key(&self, key: &mut Vec<u8>) {
+    pub(crate) fn key(&self) -> Vec<u8> {
         match self {
-            Name::Exact(name) => {
-                key.extend(name.bytes().rev());
-                key.push(EXACT);
-            }
-            Name::Suffix(suffix) => {
-                key.extend(suffix.bytes().rev());
-                key.push(SUFFIX);
-            }
-            Name::Prefix(prefix) => {
-                key.push(PREFIX);
-                key.extend(prefix.bytes());
-                key.push(PREFIX_END);
-            }
+            Name::Exact(name) => name.bytes().rev().chain([EXACT]).collect(),
+            Name::Suffix(suffix) => suffix.bytes().rev().chain([SUFFIX]).collect(),
+            Name::Prefix(prefix) => [PREFIX].into_iter().chain(prefix.bytes()).chain([PREFIX_END]).collect(),
         }
     }
 }
 
-/// Calls `visit` with the place after each key under `root` that means `name`: the exact one first, then suffixes from
-/// the longest, then prefixes. Each dot of the name costs a step, whatever the number of keys.
+/// Calls `visit` with the place after each key under `root` that means `name`: the exact one first, then suffixes
+/// from the longest, then prefixes.
 pub(crate) fn visit<'t, T>(root: Cursor<'t, T>, name: &str, mut visit: impl FnMut(Cursor<'t, T>)) {
     let name = without_final_dot(name);
     let mut buffer = [0; LONGEST];
     let Some(folded) = buffer.get_mut(..name.len()).filter(|folded| !folded.is_empty()) else { return };
-    for (to, from) in folded.iter_mut().zip(name.bytes().rev()) {
-        *to = from.to_ascii_lowercase();
-    }
+    folded.copy_from_slice(name.as_bytes());
+    folded.make_ascii_lowercase();
+    folded.reverse();
 
     /// How many suffixes wait for the exact name. It matters to the order alone, which saves work, not to the result.
     const WAITING: usize = 8;
     let mut suffixes = [None; WAITING];
     let mut count = 0;
-    let whole = walk(root, folded, SUFFIX, |place| match suffixes.get_mut(count) {
+    let whole = root.walk(folded, SUFFIX, |place| match suffixes.get_mut(count) {
         Some(free) => {
             *free = Some(place);
             count += 1;
@@ -156,32 +145,12 @@ pub(crate) fn visit<'t, T>(root: Cursor<'t, T>, name: &str, mut visit: impl FnMu
     if let Some(exact) = whole.and_then(|place| place.step(EXACT)) {
         visit(exact);
     }
-    suffixes.into_iter().rev().flatten().for_each(&mut visit);
+    suffixes[..count].iter().rev().flatten().for_each(|place| visit(*place));
 
     if let Some(start) = root.step(PREFIX) {
         folded.reverse();
-        walk(start, folded, PREFIX_END, visit);
+        start.walk(folded, PREFIX_END, visit);
     }
-}
-
-/// Goes along `name` and answers the place after it, if there is one. Calls `each` with the place after `mark`, wherever
-/// that stands behind a dot on the way.
-fn walk<'t, T>(
-    root: Cursor<'t, T>,
-    name: &[u8],
-    mark: u8,
-    mut each: impl FnMut(Cursor<'t, T>),
-) -> Option<Cursor<'t, T>> {
-    let mut place = root;
-    for label in name.split_inclusive(|byte| *byte == b'.') {
-        place = place.advance(label)?;
-        if label.ends_with(b".")
-            && let Some(marked) = place.step(mark)
-        {
-            each(marked);
-        }
-    }
-    Some(place)
 }
 
 /// Takes the value of a Host header, or an authority, apart: the name, brackets kept, and the port if there is one.

@@ -1,8 +1,9 @@
 //! Paths: brought into the one form that routes are compared with, and made into the path that the upstream gets.
 //!
-//! The normal form (RFC 3986 6.2.2) has no dot segments and no empty ones. Percent-escapes of characters that have a
-//! meaning in URIs stay as they are, with their digits in upper case; all other escapes are decoded, so that `/caf%C3%A9`,
-//! `/café` and `/c%61fé` are one path. It is text: an escape that is not UTF-8 is refused, as is a NUL.
+//! The normal form (RFC 3986 6.2.2) has no dot segments and no empty ones. Percent-escapes of characters that have
+//! a meaning in URIs stay as they are, with their digits in upper case; all other escapes are decoded, so that
+//! `/caf%C3%A9`, `/café` and `/c%61fé` are one path. It is text: an escape that is not UTF-8 is refused, as is a
+//! NUL.
 //!
 //! A path in normal form may hold spaces, line ends and any other character. It must be escaped before it goes into a
 //! message: [`upstream_path`] does that, [`escape`] does it for parts.
@@ -68,9 +69,9 @@ pub fn escape(path: &str) -> Cow<'_, str> {
 /// - `matched`: how many bytes of it the route matched, see [`crate::Match::path_end`].
 /// - `strip`: whether the route takes these bytes off.
 ///
-/// The base and what remains of the path are joined by exactly one slash. If nothing remains, the result ends in a slash
-/// if the request's path does, the root path only if the base does too. Kong's `path_handling` makes no difference to
-/// its router for `traditional_compatible`, and there is none here.
+/// The base and what remains of the path are joined by exactly one slash. If nothing remains, the result ends in a
+/// slash if the request's path does, the root path only if the base does too. Kong's `path_handling` makes no
+/// difference to its router for `traditional_compatible`, and there is none here.
 pub fn upstream_path<'a>(base: Option<&str>, path: &'a str, matched: usize, strip: bool) -> Cow<'a, str> {
     let base = base.unwrap_or("/");
     let rest = match strip {
@@ -95,8 +96,8 @@ pub fn upstream_path<'a>(base: Option<&str>, path: &'a str, matched: usize, stri
     Cow::Owned(out)
 }
 
-/// Takes a dot segment off the front. It comes to be when a match ends within a segment, as `/a` does in `/a..`, and would
-/// lead the upstream out of the service's path.
+/// Takes a dot segment off the front. It comes to be when a match ends within a segment, as `/a` does in `/a..`,
+/// and would lead the upstream out of the service's path.
 fn without_dots(rest: &str) -> &str {
     let (first, after) = rest.split_once('/').unwrap_or((rest, ""));
     if matches!(first, "." | "..") { after } else { rest }

@@ -1,12 +1,12 @@
 //! Regular expressions as configuration writes them: read, judged and taken apart, not yet compiled.
 //!
-//! Semantics are those of the `regex` crate, Unicode included. A pattern for paths is anchored at the path's start as a
-//! whole, alternatives too. It is split into the literal that it begins with, by which the router's index finds it, and
-//! the rest, which is compiled: routes that differ in that literal alone share one compiled program.
+//! Semantics are those of the `regex` crate, Unicode included. A pattern for paths is anchored at the path's start
+//! as a whole, alternatives too. It is split into the literal that it begins with, by which the router's index
+//! finds it, and the rest, which is compiled: routes that differ in that literal alone share one compiled program.
 //!
-//! What a pattern may cost is bounded here: its nesting, and the size of its compiled form, estimated from its syntax so
-//! that reading a hundred thousand patterns does not mean compiling them. Matching takes time in proportion to that size
-//! times the length of what is matched, never more.
+//! What a pattern may cost is bounded here: its nesting, and the size of its compiled form, estimated from its
+//! syntax so that reading a hundred thousand patterns does not mean compiling them. Matching takes time in
+//! proportion to that size times the length of what is matched, never more.
 
 use regex_syntax::ast::{self, Ast};
 use regex_syntax::hir::{Class, Hir, HirKind};
@@ -15,8 +15,10 @@ use crate::error::Reason;
 
 /// How many bytes the compiled form of a pattern may take, about.
 ///
-/// Enough for `[\w-]{1,200}`. What is compiled when a route is inserted is the part that ASCII can match, mostly under a
-/// kilobyte; the whole is compiled when the first path or value with other characters comes that far, and only then.
+/// Enough for `[\w-]{1,200}`. Few patterns ever take it: a plain sequence of classes and literals is kept in some
+/// hundred bytes, and of others only what ASCII can match is compiled, to some kilobytes, when a route is inserted. The
+/// whole is compiled when its captures are asked for or, for those others, when the first path or value that is not
+/// ASCII comes that far.
 pub const SIZE_LIMIT: usize = 4 << 20;
 
 /// How deep groups, classes and repetitions may nest.

@@ -1,12 +1,12 @@
 //! Compiled patterns.
 //!
-//! Traffic is almost all ASCII, and what a pattern means for ASCII compiles to a DFA of some hundred bytes even where
-//! Unicode's classes would take many kilobytes. So each program has that DFA: immutable, shared by all threads, searched
-//! without scratch memory. Only text with other characters, patterns whose DFA would be large, and captures use a second
-//! engine, made from the full pattern when first needed.
+//! Most patterns are a few steps, for any text. What others mean for ASCII, which traffic mostly is, compiles to a
+//! DFA of some kilobytes, even where Unicode's classes would take many. Both are immutable, shared by all threads,
+//! and need no scratch memory. Only other text, patterns whose DFA would be large, and captures use the full
+//! engine, which is made when first needed.
 //!
-//! Restricting a pattern to ASCII is exact for ASCII text: no character outside it can take part in a match, and Unicode's
-//! word boundaries agree with ASCII's there.
+//! Restricting a pattern to ASCII is exact for ASCII text: no character outside it can take part in a match, and
+//! Unicode's word boundaries agree with ASCII's there.
 
 use std::sync::OnceLock;
 
@@ -17,6 +17,7 @@ use regex_automata::{Anchored, Input, meta};
 use regex_syntax::hir::{Capture, Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Look, Repetition};
 
 use crate::pattern::{Purpose, translate};
+use crate::steps::Steps;
 
 /// How many bytes a DFA may take. Patterns beyond it are matched by an NFA, slower but small.
 const DFA_LIMIT: usize = 32 << 10;
@@ -32,8 +33,17 @@ pub(crate) struct Program {
     pub(crate) purpose: Purpose,
     /// Texts one of which, each for itself, follows a `/` in everything that the pattern matches.
     pub(crate) runs: Box<[Box<[u8]>]>,
-    ascii: Option<Box<dense::DFA<Vec<u32>>>>,
+    engine: Engine,
     full: OnceLock<Option<meta::Regex>>,
+}
+
+/// What a pattern is matched with, if the full engine is not needed.
+#[derive(Debug)]
+enum Engine {
+    Steps(Steps),
+    /// For ASCII text.
+    Dfa(Box<dense::DFA<Vec<u32>>>),
+    None,
 }
 
 impl Program {
@@ -44,7 +54,7 @@ impl Program {
             source: source.into(),
             purpose,
             runs: required_runs(&hir),
-            ascii: ascii_dfa(&restrict_to_ascii(&hir), purpose).map(Box::new),
+            engine: Engine::new(&hir, purpose),
             full: OnceLock::new(),
         }
     }
@@ -52,20 +62,24 @@ impl Program {
     /// Where the match ends that begins at byte `from` of the path. `ascii` says whether the path is ASCII.
     pub(crate) fn path_end(&self, path: &str, from: usize, ascii: bool) -> Option<usize> {
         let input = Input::new(path).range(from..).anchored(Anchored::Yes);
-        if let (true, Some(dfa)) = (ascii, &self.ascii) {
+        let found = match &self.engine {
+            Engine::Steps(steps) => return steps.end(path, from),
             // A DFA without quit bytes, asked for a start it was built with, cannot fail.
-            return dfa.try_search_fwd(&input).ok().flatten().map(|found| found.offset());
-        }
-        self.full()?.search_half(&input).map(|found| found.offset())
+            Engine::Dfa(dfa) if ascii => dfa.try_search_fwd(&input).ok()?,
+            _ => self.full()?.search_half(&input),
+        };
+        found.map(|found| found.offset())
     }
 
     /// Whether a header's value matches.
     pub(crate) fn is_match(&self, value: &[u8]) -> bool {
         let input = Input::new(value).earliest(true);
-        if let (true, Some(dfa)) = (value.is_ascii(), &self.ascii) {
-            return dfa.try_search_fwd(&input).is_ok_and(|found| found.is_some());
+        match &self.engine {
+            Engine::Dfa(dfa) if value.is_ascii() => {
+                dfa.try_search_fwd(&input).is_ok_and(|found| found.is_some())
+            }
+            _ => self.full().is_some_and(|full| full.search_half(&input).is_some()),
         }
-        self.full().is_some_and(|full| full.search_half(&input).is_some())
     }
 
     /// The groups of the match that begins at byte `from` of the path.
@@ -87,6 +101,19 @@ impl Program {
                 .ok()
         };
         self.full.get_or_init(compile).as_ref()
+    }
+}
+
+impl Engine {
+    fn new(hir: &Hir, purpose: Purpose) -> Self {
+        let steps = match purpose {
+            Purpose::Path => Steps::of(hir),
+            Purpose::Header => None,
+        };
+        steps.map(Engine::Steps).unwrap_or_else(|| {
+            let dfa = ascii_dfa(&restrict_to_ascii(hir), purpose);
+            dfa.map_or(Engine::None, |dfa| Engine::Dfa(Box::new(dfa)))
+        })
     }
 }
 
@@ -212,8 +239,11 @@ mod tests {
 
     #[test]
     fn small_patterns_have_a_small_dfa_and_large_ones_do_without() {
-        let dfa = |pattern| Program::compile(pattern, Purpose::Path).ascii.map(|dfa| dfa.memory_usage());
-        assert!(dfa(r"(?<id>\w+)/x$").unwrap() < 2048);
+        let dfa = |pattern| match Program::compile(pattern, Purpose::Path).engine {
+            Engine::Dfa(dfa) => Some(dfa.memory_usage()),
+            _ => None,
+        };
+        assert!(dfa(r"(?<id>\w+)(/x)?$").unwrap() < 2048);
         assert_eq!(dfa("[ab]*a[ab]{14}x"), None);
         let program = Program::compile("[ab]*a[ab]{14}x", Purpose::Path);
         assert_eq!(program.path_end("/abbbbbbbbbbbbbbx", 1, true), Some(17));

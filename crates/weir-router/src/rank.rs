@@ -15,10 +15,10 @@
 /// | 16 | the length of the prefix in bytes, 65535 at most |
 /// | 1 | snis are set and none has a wildcard (Kong compares wildcards literally, so that they match nothing) |
 ///
-/// The documented order begins with the number of kinds. Kong means that, but computes the number's place with 32-bit
-/// shifts: plain hosts and then regular expressions come before it, except that with four kinds a sign bit spills over
-/// everything above. Configurations live with that order, so it is kept, without its overflows: priorities that Kong
-/// wraps around are clamped, and fields do not run into each other.
+/// The documented order begins with the number of kinds. Kong means that, but computes the number's place with
+/// 32-bit shifts: plain hosts and then regular expressions come before it, except that with four kinds a sign bit
+/// spills over everything above. Configurations live with that order, so it is kept, without its overflows:
+/// priorities that Kong wraps around are clamped, and fields do not run into each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Rank(u64);
 

@@ -9,13 +9,15 @@ use crate::header::{Headers, NoHeaders};
 pub struct Request<'a> {
     /// The method, as it came.
     pub method: &'a str,
-    /// The host that the request is for, without its port ([`crate::split_port`]) and in any case. Empty if there is none.
+    /// The host that the request is for, without its port ([`crate::split_port`]) and in any case. Empty if there
+    /// is none.
     pub host: &'a str,
     /// The port that the request is for: the one named with the host, else the one it came in at.
     pub port: u16,
     /// The path in normal form, see [`crate::path::normalize`].
     pub path: &'a str,
-    /// Whether the request came over TLS.
+    /// Whether the connection is TLS and ended here. A proxy's word for its own side does not count: it names no
+    /// server.
     pub tls: bool,
     /// The server name that the TLS client asked for.
     pub sni: Option<&'a str>,

@@ -20,9 +20,9 @@ const PATH_KEY: usize = 256;
 
 /// Maps routes' criteria to payloads, and finds the payload that a request belongs to.
 ///
-/// A clone is a snapshot: it costs a few reference counts and shares everything with its origin; changes to either leave
-/// the other as it is. A change costs time in proportion to the depth of the index and the width of the nodes on the way,
-/// times the number of the route's hosts and paths, not to the number of routes.
+/// A clone is a snapshot: it costs a few reference counts and shares everything with its origin; changes to either
+/// leave the other as it is. A change costs time in proportion to the depth of the index and the width of the nodes
+/// on the way, times the number of the route's hosts and paths, not to the number of routes.
 #[derive(Debug, Clone)]
 pub struct Router<T> {
     index: Node<T>,
@@ -40,8 +40,9 @@ struct Shared {
 impl<T> Router<T> {
     /// The route that the request belongs to: of those whose criteria it meets, the one with the highest precedence.
     ///
-    /// Takes no lock and does not allocate, unless the path or a header's value meets a regular expression that has no
-    /// small DFA, or is not ASCII and meets any.
+    /// Takes no lock and does not allocate. The exceptions are regular expressions that are no plain sequence of
+    /// classes and literals: where such a one needs a large DFA or meets text that is not ASCII, it is matched by an
+    /// engine that is made at the first such look-up and keeps scratch memory.
     pub fn find<'m>(&'m self, request: &Request<'m>) -> Option<Match<'m, T>> {
         search::search(&self.index, request).map(|found| Match::new(found, request.path))
     }
@@ -70,7 +71,6 @@ impl<T> Router<T> {
 impl<T: Clone> Router<T> {
     /// Adds a route. One with the same id is replaced, and its payload returned.
     pub fn insert(&mut self, criteria: Criteria, payload: T) -> Option<T> {
-        let replaced = self.remove(&criteria.id);
         let header_programs = criteria.headers.iter().map(|rule| {
             let patterns = rule.patterns.iter().filter_map(|pattern| pattern.rest.as_deref());
             patterns.map(|pattern| self.acquire(pattern, Purpose::Header)).collect()
@@ -79,6 +79,8 @@ impl<T: Clone> Router<T> {
         let patterns = criteria.paths.iter().map(PathRule::pattern);
         let path_programs: Vec<_> =
             patterns.map(|pattern| Some(self.acquire(pattern?, Purpose::Path))).collect();
+        // Only now, so that programs which the old route and the new one use are not compiled again.
+        let replaced = self.remove(&criteria.id);
         let route = Arc::new(Route { criteria, payload, header_programs });
         for_each_entry(&route, &path_programs, |key, entry| {
             self.index.edit(key, |slot| Slot::insert(slot, entry, &Used::NONE));
@@ -93,9 +95,7 @@ impl<T: Clone> Router<T> {
         let patterns = route.criteria.paths.iter().map(PathRule::pattern);
         let path_programs: Vec<_> = patterns.map(|pattern| self.release(pattern?, Purpose::Path)).collect();
         for_each_entry(&route, &path_programs, |key, entry| {
-            self.index.edit(key, |slot| {
-                Slot::remove(slot, &entry, &Used::NONE);
-            });
+            self.index.edit(key, |slot| Slot::remove(slot, &entry, &Used::NONE));
         });
         for program in route.header_programs.iter().flatten() {
             self.release(&program.source, Purpose::Header);
@@ -132,8 +132,8 @@ impl<T: Clone> Router<T> {
     }
 }
 
-/// Calls `each` with every key under which the route stands, and the entry that stands there: one for each of its paths
-/// and hosts.
+/// Calls `each` with every key under which the route stands, and the entry that stands there: one for each of its
+/// paths and hosts.
 fn for_each_entry<T>(
     route: &Arc<Route<T>>,
     programs: &[Option<Arc<Program>>],
@@ -147,22 +147,18 @@ fn for_each_entry<T>(
     if literals.is_empty() {
         literals.push("");
     }
-    let mut key = Vec::new();
     for (path, literal) in literals.into_iter().enumerate() {
         let literal = &literal.as_bytes()[..literal.len().min(PATH_KEY)];
         let program = programs.get(path).cloned().flatten();
-        let mut put = |key: &mut Vec<u8>, port| {
+        let mut put = |mut key: Vec<u8>, port| {
             key.extend(literal);
-            each(key, Entry::new(route, path, program.clone(), port, literal.len()));
-            key.clear();
+            each(&key, Entry::new(route, path, program.clone(), port, literal.len()));
         };
         if criteria.hosts.is_empty() {
-            key.push(name::UNNAMED);
-            put(&mut key, 0);
+            put(vec![name::UNNAMED], 0);
         }
         for host in &criteria.hosts {
-            host.name.append_key(&mut key);
-            put(&mut key, host.port);
+            put(host.name.key(), host.port);
         }
     }
 }

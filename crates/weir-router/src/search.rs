@@ -1,7 +1,7 @@
 //! The search for the route that a request belongs to.
 //!
-//! Candidates come from the index by host and by path; the best so far turns back whatever cannot outrank it. A candidate
-//! costs a few comparisons unless its route asks for headers, server names or a regular expression.
+//! Candidates come from the index by host and by path; the best so far turns back whatever cannot outrank it. A
+//! candidate costs a few comparisons unless its route asks for headers, server names or a regular expression.
 
 use crate::entry::{Entry, Known};
 use crate::method;
@@ -39,7 +39,7 @@ impl<'t, T> Search<'_, 't, T> {
     /// Tries what stands at the beginnings of the request's path, the longest first: mostly it is the one.
     fn along_path(&mut self, place: Cursor<'t, T>) {
         /// How many slots wait their turn. It matters to the order alone, which saves work, not to the result.
-        const WAITING: usize = 16;
+        const WAITING: usize = 8;
         let mut waiting = [None; WAITING];
         let mut count = 0;
         place.prefixes(self.request.path.as_bytes(), self.least(), |slot, length| {

@@ -1,9 +1,10 @@
 //! What stands at one key of the index: the entries that share it, in the order in which they are to be tried.
 //!
-//! Mostly that is one entry, or a few. Where more meet, they are told apart by something else that each of them demands
-//! and that can be looked up: the value of a header, the name of the TLS server, or a literal within a regular expression.
-//! Of what an entry demands, that is taken which the fewest others share so far; those that share it are told apart by the
-//! next in turn. Entries that demand nothing of the kind are tried one after another.
+//! Mostly that is one entry, or a few. Where more meet, they are told apart by something else that each of them
+//! demands and that can be looked up: the value of a header, the name of the TLS server, or a literal within a
+//! regular expression. Of what an entry demands, that is taken which the fewest others share so far; those that
+//! share it are told apart by the next in turn. Entries that demand nothing of the kind are tried one after
+//! another.
 
 use std::sync::Arc;
 
@@ -18,6 +19,11 @@ const FEW: usize = 8;
 
 /// How much of a header's value makes its key. Entries check the whole value.
 pub(crate) const VALUE_KEY: usize = 128;
+
+/// By how many marks, one after another, entries are told apart at the most, and how many of its marks an entry
+/// offers for that. Both bound what a removal has to look through.
+const DEPTH: usize = 2;
+const OFFERED: usize = 16;
 
 #[derive(Debug, Clone)]
 pub(crate) enum Slot<T> {
@@ -73,6 +79,10 @@ impl Used<'_> {
     fn contains(&self, mark: &Mark<'_>) -> bool {
         self.0.is_some_and(|(last, before)| last.is_like(mark) || before.contains(mark))
     }
+
+    fn count(&self) -> usize {
+        self.0.map_or(0, |(_, before)| before.count() + 1)
+    }
 }
 
 impl Mark<'_> {
@@ -102,6 +112,17 @@ impl<T> Slot<T> {
             Slot::Crowd(_, crowd) => crowd.len,
         }
     }
+
+    fn contains(&self, entry: &Entry<T>, used: &Used<'_>) -> bool {
+        match self {
+            Slot::One(other) => other.order(entry).is_eq(),
+            Slot::Few(_, entries) => entries.iter().any(|other| other.order(entry).is_eq()),
+            Slot::Crowd(_, crowd) => {
+                let in_others = crowd.others.get(|other| other.order(entry)).is_some();
+                in_others || crowd.mark_of(entry, used).is_some()
+            }
+        }
+    }
 }
 
 impl<T: Clone> Slot<T> {
@@ -125,25 +146,19 @@ impl<T: Clone> Slot<T> {
         });
     }
 
-    /// Takes the entry out. Answers whether it was there.
-    pub(crate) fn remove(slot: &mut Option<Slot<T>>, entry: &Entry<T>, used: &Used<'_>) -> bool {
-        let (left, removed) = match slot.take() {
-            None => (None, false),
-            Some(Slot::One(other)) if other.order(entry).is_eq() => (None, true),
-            Some(Slot::One(other)) => (Some(Slot::One(other)), false),
+    /// Takes out an entry that is there.
+    pub(crate) fn remove(slot: &mut Option<Slot<T>>, entry: &Entry<T>, used: &Used<'_>) {
+        *slot = match slot.take() {
+            None | Some(Slot::One(_)) => None,
             Some(Slot::Few(_, entries)) => {
-                let left: Vec<_> =
-                    entries.iter().filter(|other| other.order(entry).is_ne()).cloned().collect();
-                let removed = left.len() < entries.len();
-                (Some(Slot::of_few(left)), removed)
+                let left = entries.iter().filter(|other| other.order(entry).is_ne());
+                Some(Slot::of_few(left.cloned().collect()))
             }
             Some(Slot::Crowd(_, mut crowd)) => {
-                let removed = Arc::make_mut(&mut crowd).remove(entry, used);
-                ((crowd.len > 0).then(|| Slot::Crowd(crowd.top(), crowd)), removed)
+                Arc::make_mut(&mut crowd).remove(entry, used);
+                (crowd.len > 0).then(|| Slot::Crowd(crowd.top(), crowd))
             }
         };
-        *slot = left;
-        removed
     }
 
     /// A slot of at least one entry.
@@ -166,16 +181,25 @@ impl<T> Crowd<T> {
 
     /// How many entries share the most common of the mark's keys.
     fn shared(&self, mark: &Mark<'_>) -> usize {
+        mark.keys().iter().filter_map(|key| self.at(mark, key)).map(Slot::len).max().unwrap_or(0)
+    }
+
+    /// The mark by which an entry is told apart here.
+    fn mark_of<'e>(&self, entry: &'e Entry<T>, used: &Used<'_>) -> Option<Mark<'e>> {
+        marks(entry, used).find(|mark| {
+            let slot = mark.keys().first().and_then(|key| self.at(mark, key));
+            slot.is_some_and(|slot| slot.contains(entry, &Used(Some((mark, used)))))
+        })
+    }
+
+    /// The slot of one of a mark's keys.
+    fn at(&self, mark: &Mark<'_>, key: &[u8]) -> Option<&Slot<T>> {
         let nodes = match mark {
-            Mark::Header { name, .. } => {
-                self.headers.iter().find(|group| *group.name == **name).map(|g| &g.values)
-            }
-            Mark::Sni(_) => Some(&self.snis.names),
-            Mark::Literal(_) => Some(&self.literals),
+            Mark::Header { name, .. } => &self.headers.iter().find(|group| *group.name == **name)?.values,
+            Mark::Sni(_) => &self.snis.names,
+            Mark::Literal(_) => &self.literals,
         };
-        let Some(nodes) = nodes else { return 0 };
-        let len = |key: &[u8]| nodes.root().advance(key).and_then(|place| place.slot()).map_or(0, Slot::len);
-        mark.keys().map(|key| len(&key)).max().unwrap_or(0)
+        nodes.root().advance(key)?.slot()
     }
 }
 
@@ -190,21 +214,19 @@ impl<T: Clone> Crowd<T> {
             }
             Some(mark) => {
                 let used = &Used(Some((&mark, used)));
+                let entry = mark.spare(entry);
                 self.edit(&mark, |slot| Slot::insert(slot, entry.clone(), used));
             }
         }
     }
 
-    fn remove(&mut self, entry: &Entry<T>, used: &Used<'_>) -> bool {
-        let mut removed = self.others.remove(|other| other.order(entry)).is_some();
-        for mark in marks(entry, used) {
-            if !removed {
-                let used = &Used(Some((&mark, used)));
-                self.edit(&mark, |slot| removed |= Slot::remove(slot, entry, used));
-            }
+    fn remove(&mut self, entry: &Entry<T>, used: &Used<'_>) {
+        self.len -= 1;
+        if self.others.remove(|other| other.order(entry)).is_none()
+            && let Some(mark) = self.mark_of(entry, used)
+        {
+            self.edit(&mark, |slot| Slot::remove(slot, entry, &Used(Some((&mark, used)))));
         }
-        self.len -= usize::from(removed);
-        removed
     }
 
     /// Changes the slot of each of the mark's keys, and those that hold its entries again.
@@ -217,16 +239,16 @@ impl<T: Clone> Crowd<T> {
                     self.headers.len() - 1
                 });
                 let values = &mut self.headers[place].values;
-                mark.keys().for_each(|key| values.edit(&key, &mut change));
+                mark.keys().iter().for_each(|key| values.edit(key, &mut change));
                 if values.is_empty() {
                     self.headers.remove(place);
                 }
             }
             Mark::Sni(_) => {
-                mark.keys().for_each(|key| self.snis.names.edit(&key, &mut change));
+                mark.keys().iter().for_each(|key| self.snis.names.edit(key, &mut change));
                 change(&mut self.snis.all);
             }
-            Mark::Literal(_) => mark.keys().for_each(|key| self.literals.edit(&key, &mut change)),
+            Mark::Literal(_) => mark.keys().iter().for_each(|key| self.literals.edit(key, &mut change)),
         }
     }
 }
@@ -243,21 +265,32 @@ impl<T> Default for Crowd<T> {
     }
 }
 
-impl<'e> Mark<'e> {
-    /// The keys under which an entry with this mark is found.
-    fn keys(&self) -> impl Iterator<Item = Vec<u8>> + use<'e> {
-        let (values, names, literal): (&[Box<[u8]>], &[Name], _) = match *self {
-            Mark::Header { values, .. } => (values, &[], None),
-            Mark::Sni(names) => (&[], names, None),
-            Mark::Literal(literal) => (&[], &[], Some(literal)),
-        };
-        let values = values.iter().map(|value| value[..value.len().min(VALUE_KEY)].to_vec());
-        let names = names.iter().map(|name| {
-            let mut key = Vec::new();
-            name.append_key(&mut key);
-            key
-        });
-        values.chain(names).chain(literal.map(<[u8]>::to_vec))
+impl Mark<'_> {
+    /// The entry without the check that finding it by the mark has made already.
+    fn spare<T>(&self, entry: Entry<T>) -> Entry<T> {
+        match self {
+            // A longer value could begin with one that fills its key.
+            Mark::Header { values, .. } if values.iter().all(|value| value.len() < VALUE_KEY) => {
+                entry.found_by_header()
+            }
+            Mark::Sni(_) => entry.found_by_sni(),
+            Mark::Header { .. } | Mark::Literal(_) => entry,
+        }
+    }
+
+    /// The keys under which an entry with this mark is found, each once.
+    fn keys(&self) -> Vec<Vec<u8>> {
+        match *self {
+            Mark::Header { values, .. } => {
+                // In order, so that values that begin with the same key follow one another.
+                let mut keys: Vec<_> =
+                    values.iter().map(|value| value[..value.len().min(VALUE_KEY)].to_vec()).collect();
+                keys.dedup();
+                keys
+            }
+            Mark::Sni(names) => names.iter().map(Name::key).collect(),
+            Mark::Literal(literal) => vec![literal.to_vec()],
+        }
     }
 }
 
@@ -269,5 +302,38 @@ fn marks<'e, T>(entry: &'e Entry<T>, used: &Used<'_>) -> impl Iterator<Item = Ma
     let snis = (!criteria.snis.is_empty()).then_some(Mark::Sni(&criteria.snis));
     let runs = entry.program.iter().flat_map(|program| program.runs.iter());
     let literals = runs.map(|run| Mark::Literal(run));
-    headers.chain(snis).chain(literals).filter(move |mark| !used.contains(mark))
+    let offered = if used.count() < DEPTH { OFFERED } else { 0 };
+    headers.chain(snis).chain(literals).take(offered).filter(move |mark| !used.contains(mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::criteria::{Criteria, Spec};
+    use crate::entry::Route;
+
+    #[test]
+    fn entries_are_told_apart_by_what_the_fewest_share() {
+        let mut slot = None;
+        for number in 0..100u8 {
+            let tenant = [format!("tenant-{number}")];
+            let common = [("x-env", ["prod".to_owned()]), ("x-zone", ["one".to_owned()])];
+            let headers = vec![
+                (common[0].0, &common[0].1[..]),
+                ("x-tenant", &tenant[..]),
+                (common[1].0, &common[1].1[..]),
+            ];
+            let criteria = Criteria::parse(&Spec { headers, ..Spec::new([number; 16]) }).unwrap();
+            let route = Arc::new(Route { criteria, payload: (), header_programs: Box::default() });
+            Slot::insert(&mut slot, Entry::new(&route, 0, None, 0, 0), &Used::NONE);
+        }
+        let Some(Slot::Crowd(_, crowd)) = slot else { panic!("{slot:?}") };
+        assert_eq!(crowd.len, 100);
+        let largest = |name, value: &str| {
+            let values = [value.as_bytes().into()];
+            crowd.shared(&Mark::Header { name, values: &values })
+        };
+        assert!(largest("x-env", "prod") <= 2 && largest("x-zone", "one") <= 2);
+        assert_eq!(largest("x-tenant", "tenant-99"), 1);
+    }
 }

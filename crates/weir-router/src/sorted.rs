@@ -1,5 +1,5 @@
-//! A sorted sequence that is cheap to copy: chunks behind shared pointers, of which a change copies one, and the list of
-//! chunks. With 100,000 elements a change copies about a thousand pointers and a hundred elements.
+//! A sorted sequence that is cheap to copy: chunks behind shared pointers, of which a change copies one, and the
+//! list of chunks. With 100,000 elements a change copies about a thousand pointers and a hundred elements.
 //!
 //! The order is the caller's: every call must be given comparisons that agree with one another.
 

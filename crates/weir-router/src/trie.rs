@@ -1,36 +1,30 @@
 //! The index: a radix tree over bytes whose nodes are shared between snapshots.
 //!
-//! A change copies the nodes on the way to its key and no others; snapshots taken before keep theirs. Being a tree over
-//! the bytes themselves, it has no hash that a peer could aim at: a look-up takes at most one step for each byte of what
-//! is looked up, whatever was inserted.
+//! A change copies the nodes on the way to its key and no others; snapshots taken before keep theirs. Being a tree
+//! over the bytes themselves, it has no hash that a peer could aim at: a look-up takes at most one step for each
+//! byte of what is looked up, whatever was inserted.
 //!
 //! Every node knows the highest rank below it, so that a search turns back where nothing better can come.
 //!
-//! Invariants: no node but the root is without both a slot and two children; a node's label begins with the byte under
-//! which its parent has it; `top` is the highest rank of the node's slot and of all below. Keys are short, which
-//! bounds the depth of the recursions here.
+//! Invariants: no node but the root is without both a slot and two children; a node's label begins with the byte
+//! under which its parent has it; `top` is the highest rank of the node's slot and of all below. Keys are short,
+//! which bounds the depth of the recursions here.
 
 use std::sync::Arc;
 
 use crate::rank::Rank;
 use crate::slot::Slot;
 
+/// A node, laid out so that passing it takes a cache line or two next to each other, and finding a child no other.
 #[derive(Debug, Clone)]
+#[repr(C)]
 pub(crate) struct Node<T> {
     label: Label,
-    slot: Option<Slot<T>>,
-    branch: Option<Arc<Branch<T>>>,
+    index: Index,
+    /// Those with the greater first bytes first.
+    children: Option<Arc<[Node<T>]>>,
     top: Rank,
-}
-
-/// The children of a node, in the order of their first bytes.
-#[derive(Debug, Clone)]
-struct Branch<T> {
-    /// A bit for each first byte there is.
-    present: [u64; 4],
-    /// How many bits are set in the words of `present` before each.
-    before: [u8; 4],
-    children: Vec<Node<T>>,
+    slot: Option<Slot<T>>,
 }
 
 /// The bytes between a node's parent and the node.
@@ -40,9 +34,25 @@ enum Label {
     Long(Arc<[u8]>),
 }
 
+/// The first bytes of a node's children.
+#[derive(Debug, Clone)]
+enum Index {
+    /// In descending order, then the first one again.
+    Few([u8; 15]),
+    Many(Arc<ByteSet>),
+}
+
+/// A set of bytes in which each knows how many are greater.
+#[derive(Debug, Default)]
+struct ByteSet {
+    present: [u64; 4],
+    /// How many bits are set in the words of `present` after each.
+    greater: [u8; 4],
+}
+
 impl<T> Node<T> {
-    fn new(label: &[u8]) -> Self {
-        Node { label: Label::new(label), slot: None, branch: None, top: Rank::LOWEST }
+    fn new(label: Label) -> Self {
+        Node { label, index: Index::of([].into_iter()), children: None, top: Rank::LOWEST, slot: None }
     }
 
     /// The highest rank in the tree.
@@ -51,7 +61,7 @@ impl<T> Node<T> {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.slot.is_none() && self.branch.is_none()
+        self.slot.is_none() && self.children.is_none()
     }
 
     /// The place before the first byte of all keys.
@@ -60,94 +70,30 @@ impl<T> Node<T> {
     }
 
     fn child(&self, byte: u8) -> Option<&Node<T>> {
-        let branch = self.branch.as_deref()?;
-        branch.children.get(branch.find(byte).ok()?)
+        let index = self.index.find(byte)?;
+        self.children.as_ref()?.get(index)
+    }
+
+    fn first_byte(&self) -> u8 {
+        self.label.bytes().first().copied().unwrap_or_default()
     }
 }
 
 impl<T: Clone> Node<T> {
     /// Changes the slot at `key`, which `change` is given as it is, empty or not. Call it on a root.
     pub(crate) fn edit(&mut self, key: &[u8], change: impl FnOnce(&mut Option<Slot<T>>)) {
-        if key.is_empty() {
-            change(&mut self.slot);
-        } else {
-            let branch = Arc::make_mut(self.branch.get_or_insert_with(Arc::default));
-            branch.edit(key, change);
-            if branch.children.is_empty() {
-                self.branch = None;
-            }
+        match key.first() {
+            None => change(&mut self.slot),
+            Some(byte) => self.edit_below(*byte, key, change),
         }
-        self.restore_top();
-    }
-
-    fn restore_top(&mut self) {
-        let below = self.branch.iter().flat_map(|branch| branch.children.iter().map(|child| child.top));
+        let below = self.children.iter().flat_map(|children| children.iter().map(|child| child.top));
         self.top = below.chain(self.slot.iter().map(Slot::top)).max().unwrap_or(Rank::LOWEST);
     }
 
-    /// Splits the node in two: one with the first bytes of the label, above one with all the rest.
-    fn split(&mut self, at: usize) {
-        let (upper, lower) = self.label.bytes().split_at(at);
-        let (upper, lower) = (Node::new(upper), Label::new(lower));
-        let mut below = std::mem::replace(self, upper);
-        below.label = lower;
-        let mut branch = Branch::default();
-        branch.put(below);
-        self.branch = Some(Arc::new(branch));
-    }
-
-    /// Joins the node with its only child, if it has one and no slot.
-    fn join(&mut self) {
-        let only = match &mut self.branch {
-            Some(branch) if self.slot.is_none() && branch.children.len() == 1 => {
-                Arc::make_mut(branch).children.pop()
-            }
-            _ => None,
-        };
-        if let Some(mut only) = only {
-            only.label = Label::new(&[self.label.bytes(), only.label.bytes()].concat());
-            *self = only;
-        }
-    }
-}
-
-impl<T> Branch<T> {
-    /// Where the child is that begins with `byte`, or would be.
-    fn find(&self, byte: u8) -> Result<usize, usize> {
-        let (word, bit) = (usize::from(byte >> 6), 1 << (byte & 63));
-        let present = self.present[word];
-        let index = usize::from(self.before[word]) + (present & (bit - 1)).count_ones() as usize;
-        if present & bit != 0 { Ok(index) } else { Err(index) }
-    }
-
-    /// Notes that the child that begins with `byte` came or went.
-    fn toggle(&mut self, byte: u8) {
-        self.present[usize::from(byte >> 6)] ^= 1 << (byte & 63);
-        let mut sum = 0;
-        for (before, present) in self.before.iter_mut().zip(self.present) {
-            *before = sum;
-            // At most 192 before the last word; what comes after it is not kept.
-            sum = sum.wrapping_add(present.count_ones() as u8);
-        }
-    }
-
-    fn put(&mut self, child: Node<T>) {
-        if let Some(byte) = child.label.bytes().first().copied()
-            && let Err(index) = self.find(byte)
-        {
-            self.children.reserve_exact(1);
-            self.children.insert(index, child);
-            self.toggle(byte);
-        }
-    }
-}
-
-impl<T: Clone> Branch<T> {
-    fn edit(&mut self, key: &[u8], change: impl FnOnce(&mut Option<Slot<T>>)) {
-        let Some(byte) = key.first().copied() else { return };
-        match self.find(byte) {
-            Ok(index) => {
-                let child = &mut self.children[index];
+    fn edit_below(&mut self, byte: u8, key: &[u8], change: impl FnOnce(&mut Option<Slot<T>>)) {
+        match (self.index.find(byte), &mut self.children) {
+            (Some(place), Some(children)) => {
+                let child = &mut Arc::make_mut(children)[place];
                 let common = common_length(child.label.bytes(), key);
                 if common < child.label.bytes().len() {
                     child.split(common);
@@ -155,30 +101,65 @@ impl<T: Clone> Branch<T> {
                 child.edit(&key[common..], change);
                 child.join();
                 if child.is_empty() {
-                    self.children.remove(index);
-                    self.toggle(byte);
+                    let mut children = self.take_children();
+                    children.remove(place);
+                    self.set_children(children);
                 }
             }
-            Err(_) => {
-                let mut child = Node::new(key);
+            _ => {
+                let mut child = Node::new(Label::new(key));
                 child.edit(&[], change);
                 if !child.is_empty() {
-                    self.put(child);
+                    let mut children = self.take_children();
+                    let place = children.partition_point(|other| other.first_byte() > byte);
+                    children.insert(place, child);
+                    self.set_children(children);
                 }
             }
+        }
+    }
+
+    /// The children, with room for one more: moved if they are this node's alone, else copied.
+    fn take_children(&mut self) -> Vec<Node<T>> {
+        let Some(mut children) = self.children.take() else { return Vec::with_capacity(1) };
+        let mut taken = Vec::with_capacity(children.len() + 1);
+        match Arc::get_mut(&mut children) {
+            Some(children) => taken.extend(children.iter_mut().map(std::mem::take)),
+            None => taken.extend_from_slice(&children),
+        }
+        taken
+    }
+
+    fn set_children(&mut self, children: Vec<Node<T>>) {
+        self.index = Index::of(children.iter().map(Node::first_byte));
+        self.children = (!children.is_empty()).then(|| children.into());
+    }
+
+    /// Splits the node in two: one with the first bytes of the label, above one with all the rest.
+    fn split(&mut self, at: usize) {
+        let (upper, lower) = self.label.bytes().split_at(at);
+        let (upper, lower) = (Node::new(Label::new(upper)), Label::new(lower));
+        let mut below = std::mem::replace(self, upper);
+        below.label = lower;
+        self.set_children(vec![below]);
+    }
+
+    /// Joins the node with its only child, if it has one and no slot.
+    fn join(&mut self) {
+        let single = self.children.as_ref().is_some_and(|children| children.len() == 1);
+        if single
+            && self.slot.is_none()
+            && let Some(mut only) = self.take_children().pop()
+        {
+            only.label = Label::new(&[self.label.bytes(), only.label.bytes()].concat());
+            *self = only;
         }
     }
 }
 
 impl<T> Default for Node<T> {
     fn default() -> Self {
-        Node::new(&[])
-    }
-}
-
-impl<T> Default for Branch<T> {
-    fn default() -> Self {
-        Branch { present: [0; 4], before: [0; 4], children: Vec::new() }
+        Node::new(Label::new(&[]))
     }
 }
 
@@ -202,6 +183,64 @@ impl Label {
     }
 }
 
+impl Index {
+    /// The index of these bytes, which come in descending order.
+    fn of(first_bytes: impl ExactSizeIterator<Item = u8> + Clone) -> Self {
+        let mut bytes = [first_bytes.clone().next().unwrap_or_default(); 15];
+        match bytes.get_mut(..first_bytes.len()) {
+            Some(few) => {
+                few.iter_mut().zip(first_bytes).for_each(|(to, from)| *to = from);
+                Index::Few(bytes)
+            }
+            None => Index::Many(Arc::new(ByteSet::of(first_bytes))),
+        }
+    }
+
+    /// The place of a byte in their order. If there is no byte at all, the answer means nothing.
+    fn find(&self, byte: u8) -> Option<usize> {
+        match self {
+            Index::Few(bytes) if bytes[0] < byte => None,
+            Index::Few([first @ .., _, _, _, _, _, _, _])
+                if let Some(place) = find_in_eight(*first, byte) =>
+            {
+                Some(place)
+            }
+            Index::Few([_, _, _, _, _, _, _, last @ ..]) => find_in_eight(*last, byte).map(|place| place + 7),
+            Index::Many(set) => set.find(byte),
+        }
+    }
+}
+
+/// The first place of a byte among eight, all looked at at once.
+fn find_in_eight(bytes: [u8; 8], byte: u8) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let differing = u64::from_le_bytes(bytes) ^ (ONES * u64::from(byte));
+    // Subtracting one from a byte that is zero sets its top bit. It also borrows from the byte above, which may
+    // deceive about that one, but never about the lowest.
+    let equal = differing.wrapping_sub(ONES) & !differing & (ONES << 7);
+    (equal != 0).then(|| equal.trailing_zeros() as usize / 8)
+}
+
+impl ByteSet {
+    fn of(bytes: impl Iterator<Item = u8>) -> Self {
+        let mut set = ByteSet::default();
+        bytes.for_each(|byte| set.present[usize::from(byte >> 6)] |= 1 << (byte & 63));
+        let mut sum = 0u8;
+        for (greater, present) in set.greater.iter_mut().zip(set.present).rev() {
+            *greater = sum;
+            // At most 192 after the first word; what comes before it is not kept.
+            sum = sum.wrapping_add(present.count_ones() as u8);
+        }
+        set
+    }
+
+    fn find(&self, byte: u8) -> Option<usize> {
+        let word = usize::from(byte >> 6);
+        let from_byte = self.present[word] >> (byte & 63);
+        (from_byte & 1 != 0).then(|| usize::from(self.greater[word]) + (from_byte >> 1).count_ones() as usize)
+    }
+}
+
 /// A place in the tree: in front of a node's label, within it, or at its end.
 pub(crate) struct Cursor<'t, T> {
     node: &'t Node<T>,
@@ -211,17 +250,32 @@ pub(crate) struct Cursor<'t, T> {
 
 impl<'t, T> Cursor<'t, T> {
     /// The place `bytes` further on.
-    pub(crate) fn advance(mut self, mut bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn advance(self, bytes: &[u8]) -> Option<Self> {
+        // No key has a byte 0xFF but at a mark, and nothing is done where one is found.
+        self.walk(bytes, u8::MAX, |_| ())
+    }
+
+    /// The place `bytes` further on. On the way, calls `each` with the place behind every `mark` that a key has
+    /// there.
+    pub(crate) fn walk(self, bytes: &[u8], mark: u8, mut each: impl FnMut(Self)) -> Option<Self> {
+        let Cursor { mut node, mut at } = self;
+        let mut rest = bytes;
         loop {
-            let label = &self.node.label.bytes()[self.at..];
-            let common = label.len().min(bytes.len());
-            if label[..common] != bytes[..common] {
-                return None;
+            let label = &node.label.bytes()[at..];
+            let common = common_length(label, rest);
+            at += common;
+            rest = &rest[common..];
+            if let Some(next) = label.get(common) {
+                if *next == mark {
+                    each(Cursor { node, at: at + 1 });
+                }
+                return rest.is_empty().then_some(Cursor { node, at });
             }
-            bytes = &bytes[common..];
-            self.at += common;
-            let Some(next) = bytes.first() else { return Some(self) };
-            self = Cursor { node: self.node.child(*next)?, at: 0 };
+            if let Some(marked) = node.child(mark) {
+                each(Cursor { node: marked, at: 1 });
+            }
+            let Some(next) = rest.first() else { return Some(Cursor { node, at }) };
+            (node, at) = (node.child(*next)?, 0);
         }
     }
 
@@ -239,11 +293,11 @@ impl<'t, T> Cursor<'t, T> {
         self.node.slot.as_ref().filter(|_| self.at == self.node.label.bytes().len())
     }
 
-    /// Calls `each` with the slot of every key that goes on from here with a beginning of `text`, shortest first, and with
-    /// the length of that beginning. Turns back where no rank is as high as `least`.
+    /// Calls `each` with the slot of every key that goes on from here with a beginning of `text`, shortest first,
+    /// and with the length of that beginning. Turns back where no rank is as high as `least`.
     pub(crate) fn prefixes(self, text: &[u8], least: Rank, mut each: impl FnMut(&'t Slot<T>, usize)) {
         let (mut node, mut label, mut length) = (self.node, &self.node.label.bytes()[self.at..], 0);
-        while node.top >= least && text[length..].starts_with(label) {
+        while node.top >= least && common_length(label, &text[length..]) == label.len() {
             length += label.len();
             if let Some(slot) = &node.slot {
                 each(slot, length);
@@ -262,6 +316,51 @@ impl<T> Clone for Cursor<'_, T> {
 
 impl<T> Copy for Cursor<'_, T> {}
 
+/// How many bytes both begin with.
 fn common_length(a: &[u8], b: &[u8]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+    let mut length = 0;
+    while let (Some(a), Some(b)) = (a[length..].first_chunk(), b[length..].first_chunk()) {
+        let differing = u64::from_le_bytes(*a) ^ u64::from_le_bytes(*b);
+        if differing != 0 {
+            return length + differing.trailing_zeros() as usize / 8;
+        }
+        length += 8;
+    }
+    length + a[length..].iter().zip(&b[length..]).take_while(|(a, b)| a == b).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A leaf is what most routes cost in the index. It should not grow by accident.
+    #[test]
+    fn nodes_are_small() {
+        assert_eq!(size_of::<Node<Arc<()>>>(), 104);
+    }
+
+    #[test]
+    fn children_are_found_among_few_and_many() {
+        for step in [1, 3, 16, 40, 120] {
+            let bytes: Vec<u8> = (0..=255u8).rev().step_by(step).collect();
+            let index = Index::of(bytes.iter().copied());
+            assert_eq!(matches!(index, Index::Few(_)), bytes.len() <= 15, "{step}");
+            for byte in 0..=255 {
+                assert_eq!(index.find(byte), bytes.iter().position(|own| *own == byte), "{step} {byte}");
+            }
+        }
+    }
+
+    #[test]
+    fn common_beginnings_are_measured() {
+        let text = b"0123456789abcdefghij";
+        for length in 0..=text.len() {
+            for differing in 0..=length {
+                let mut other = text[..length].to_vec();
+                other.iter_mut().skip(differing).take(1).for_each(|byte| *byte ^= 1);
+                assert_eq!(common_length(text, &other), differing);
+                assert_eq!(common_length(&other, text), differing);
+            }
+        }
+    }
 }

@@ -54,9 +54,11 @@ pub struct Problem {
 pub struct Builder {
     snapshot: Snapshot,
     kinds: Vec<Arc<dyn Kind>>,
+    /// Every route, in force or not: those of a service that is turned off are not.
+    routes: HashMap<Id, Arc<Route>>,
     /// Where each plugin is, to find it when it goes.
     placed: HashMap<Id, (Scope, Rank)>,
-    /// Usernames in use, to find them when a consumer goes or is renamed.
+    /// Whose group each membership is about, to find it when it goes.
     memberships: HashMap<Id, (Id, Box<str>)>,
 }
 
@@ -76,7 +78,7 @@ impl Builder {
             digester,
             names: std::hash::RandomState::new(),
         };
-        Self { snapshot, kinds, placed: HashMap::new(), memberships: HashMap::new() }
+        Self { snapshot, kinds, routes: HashMap::new(), placed: HashMap::new(), memberships: HashMap::new() }
     }
 
     /// The configuration as it is now.
@@ -96,15 +98,14 @@ impl Builder {
     pub fn apply(&mut self, update: Update) -> Result<(), Problem> {
         let snapshot = &mut self.snapshot;
         match update {
-            Update::Service(service) => {
-                snapshot.services.insert(*service.id.as_bytes(), Arc::new(service));
-            }
+            Update::Service(service) => return self.put_service(service),
             Update::NoService(id) => {
                 snapshot.services.remove(id.as_bytes());
             }
             Update::Route(route) => return self.put_route(route),
             Update::NoRoute(id) => {
                 snapshot.router.remove(id.as_bytes());
+                self.routes.remove(id.as_bytes());
             }
             Update::Consumer(consumer) => self.put_consumer(consumer),
             Update::NoConsumer(id) => self.drop_consumer(id),
@@ -127,10 +128,33 @@ impl Builder {
         Ok(())
     }
 
+    fn put_service(&mut self, service: Service) -> Result<(), Problem> {
+        let (id, enabled) = (service.id, service.enabled);
+        let before = self.snapshot.services.insert(*id.as_bytes(), Arc::new(service));
+        if before.is_none_or(|before| before.enabled) == enabled {
+            return Ok(());
+        }
+        // Turned on or off: its routes come or go. This is rare, and looks at all routes.
+        let own = |route: &&Arc<Route>| route.service == Some(id);
+        let routes: Vec<Arc<Route>> = self.routes.values().filter(own).cloned().collect();
+        routes.into_iter().try_for_each(|route| self.put_in_force(route))
+    }
+
     fn put_route(&mut self, route: Route) -> Result<(), Problem> {
+        let route = Arc::new(route);
+        self.routes.insert(*route.id.as_bytes(), Arc::clone(&route));
+        self.put_in_force(route)
+    }
+
+    /// Makes requests find a route, unless its service is turned off.
+    fn put_in_force(&mut self, route: Arc<Route>) -> Result<(), Problem> {
         let id = *route.id.as_bytes();
         // What it was must not go on matching if what it is cannot.
         self.snapshot.router.remove(&id);
+        let off = |service: Uuid| self.snapshot.service(&service).is_some_and(|service| !service.enabled);
+        if route.service.is_some_and(off) {
+            return Ok(());
+        }
         let criteria = {
             let mut spec = Spec::new(id);
             spec.protocols = router_protocols(&route.protocols);
@@ -145,7 +169,7 @@ impl Builder {
         };
         let criteria =
             criteria.map_err(|error| Problem { entity: "route", id: route.id, why: error.to_string() })?;
-        self.snapshot.router.insert(criteria, Arc::new(route));
+        self.snapshot.router.insert(criteria, route);
         Ok(())
     }
 

@@ -15,8 +15,11 @@ fn forwarded(route_path: &str, strip: bool, service: Option<&str>, raw: &str) ->
     Some(upstream_path(service, &path, end, strip).into_owned())
 }
 
-/// `strip-v*-service-S-route-R`: service path, route path, and for some request paths what the upstream gets.
-const STRIPPED: &[(Option<&str>, &str, &[(&str, &str)])] = &[
+/// A service's path, a route's, and for some requests' paths what the upstream gets.
+type Joined = (Option<&'static str>, &'static str, &'static [(&'static str, &'static str)]);
+
+/// `strip-v*-service-S-route-R`
+const STRIPPED: &[Joined] = &[
     (None, "/r", &[("/r", "/"), ("/r/", "/"), ("/r/x", "/x"), ("/rx", "/x"), ("/r/x/", "/x/")]),
     (None, "/r/", &[("/r/", "/"), ("/r/x", "/x"), ("/r/x/", "/x/")]),
     (Some("/"), "/", &[("/", "/"), ("/x", "/x"), ("/x/", "/x/")]),
@@ -37,8 +40,8 @@ const STRIPPED: &[(Option<&str>, &str, &[(&str, &str)])] = &[
     (Some("/svc/"), "/r/", &[("/r/", "/svc/"), ("/r/x", "/svc/x"), ("/r/x/", "/svc/x/")]),
 ];
 
-/// `keep-v*-service-S-route-R`, in the same form.
-const KEPT: &[(Option<&str>, &str, &[(&str, &str)])] = &[
+/// `keep-v*-service-S-route-R`
+const KEPT: &[Joined] = &[
     (None, "/", &[("/", "/"), ("/x", "/x"), ("/x/", "/x/")]),
     (None, "/r", &[("/r", "/r"), ("/r/", "/r/"), ("/r/x", "/r/x"), ("/rx", "/rx"), ("/r/x/", "/r/x/")]),
     (None, "/r/", &[("/r/", "/r/"), ("/r/x", "/r/x"), ("/r/x/", "/r/x/")]),
@@ -275,9 +278,15 @@ proptest! {
         prop_assert_eq!(normalize(raw.as_bytes()).map(|path| path.into_owned()), normalize_slowly(&raw));
     }
 
-    /// What the upstream gets has one meaning: whoever normalises it again changes nothing, and leaves the base nowhere.
+    /// What the upstream gets has one meaning: whoever normalises it again changes nothing, and leaves the base
+    /// nowhere.
     #[test]
-    fn what_the_upstream_gets_is_normal(raw in raw_path(), strip: bool, cut in 0usize..12, base in "(/[a-c]{1,3}){0,2}/?") {
+    fn what_the_upstream_gets_is_normal(
+        raw in raw_path(),
+        strip: bool,
+        cut in 0usize..12,
+        base in "(/[a-c]{1,3}){0,2}/?",
+    ) {
         if let Ok(path) = normalize(raw.as_bytes()) {
             prop_assert_eq!(normalize(path.as_bytes()), Ok(path.clone()));
             let cut = (0..=cut).rev().find(|cut| path.is_char_boundary(*cut)).unwrap_or(0);
