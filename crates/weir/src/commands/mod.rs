@@ -1,5 +1,6 @@
 //! The list of commands. Each is a file of its own with an `Args` type and a `run` function.
 
+mod mint;
 mod version;
 
 use std::process::ExitCode;
@@ -16,6 +17,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Mint unguessable values: tokens, ids, bytes, passwords, integers, orders
+    Mint(mint::Args),
     /// Print the version
     Version(version::Args),
 }
@@ -23,6 +26,7 @@ enum Command {
 /// Parses the command line and runs the command it names.
 pub(crate) fn run() -> ExitCode {
     match Cli::parse().command {
+        Command::Mint(args) => mint::run(&args),
         Command::Version(args) => version::run(&args),
     }
 }
