@@ -11,15 +11,17 @@
 //! - [`scannable`]: keys that a secret scanner recognises (`weir_…`).
 //! - [`Uuid`] versions 4 and 7, [`uniform`] integers, [`shuffle`], [`Password`]s of characters or words, [`Seed`]s.
 //! - [`Secret`]: how a minted credential is held. It does not print, compares in constant time and erases itself.
+//! - [`Digester`]: how a credential is looked up without being kept.
 //!
 //! Invariants: every value is uniform over what its type says it can be (by rejection, never by a remainder); nothing
 //! drawn is kept for the next value; whatever was drawn and is not returned is erased; an error of the kernel is
 //! the caller's error, unchanged.
 //!
-//! Absent on purpose: I/O, ids of requests (they need no secrecy and are the gateway's), and hashing for storage.
+//! Absent on purpose: I/O, ids of requests (they need no secrecy and are the gateway's), and slow hashes of passwords.
 
 mod alphabet;
 mod crc32;
+mod digest;
 mod integer;
 mod password;
 pub mod scannable;
@@ -30,6 +32,7 @@ mod token;
 mod uuid;
 
 pub use alphabet::{Alphabet, AlphabetError};
+pub use digest::Digester;
 pub use integer::{choose, shuffle, uniform, uniform_signed};
 pub use password::{CharacterClass, Password, PasswordError};
 pub use secret::Secret;

@@ -118,7 +118,7 @@ impl fmt::Display for Uuid {
 
 impl fmt::Debug for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Uuid({self})")
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -1,1 +1,39 @@
-//! The bundled plugins, one file each.
+//! The bundled plugins, one file each. [`kinds`] is the one list of them.
+//!
+//! To add one: a file with its `Config`, its [`weir_plugin::Plugin`] and its [`weir_plugin::Kind`], and a line in the list.
+
+mod acl;
+mod config;
+mod correlation_id;
+mod cors;
+mod key_auth;
+pub mod prometheus;
+mod query;
+pub mod rate_limiting;
+mod request_termination;
+
+use std::sync::Arc;
+
+use weir_plugin::Kind;
+
+/// What plugins keep for as long as the process lives, whatever becomes of their configuration.
+#[derive(Clone, Default)]
+pub struct Shared {
+    /// What the prometheus plugin counts.
+    pub metrics: Arc<prometheus::Registry>,
+    /// What the rate-limiting plugin counts.
+    pub limits: Arc<rate_limiting::Counters>,
+}
+
+/// Every bundled plugin.
+pub fn kinds(shared: &Shared) -> Vec<Arc<dyn Kind>> {
+    vec![
+        Arc::new(acl::Acl),
+        Arc::new(correlation_id::CorrelationId::default()),
+        Arc::new(cors::Cors),
+        Arc::new(key_auth::KeyAuth),
+        Arc::new(prometheus::Prometheus::new(Arc::clone(&shared.metrics))),
+        Arc::new(rate_limiting::RateLimiting::new(Arc::clone(&shared.limits))),
+        Arc::new(request_termination::RequestTermination),
+    ]
+}

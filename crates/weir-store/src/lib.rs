@@ -1,1 +1,149 @@
-//! Where entities live: one trait, SQLite behind it, and a feed of changes.
+//! Where entities live.
+//!
+//! [`Store`] is what the rest of Weir sees: look-ups, pages, and transactions that end in a list of [`Change`]s.
+//! [`sqlite`] is the store of one machine. A change that [`Transaction::commit`] returned is durable: it survives a
+//! crash of the process and the loss of power.
+//!
+//! Secrets are sealed before they reach a backend ([`seal`]); the database files alone reveal none.
+//!
+//! Deliberately absent: validation (weir-model does it before a record gets here) and HTTP.
+
+mod error;
+pub mod seal;
+pub mod sqlite;
+mod table;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use weir_mint::Uuid;
+use weir_model::{Entity, Page, Record, Tags};
+
+pub use error::{Error, Result};
+pub use seal::Sealer;
+
+/// An entity as it is stored.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Its primary key.
+    pub id: Uuid,
+    /// Its fields.
+    pub record: Record,
+    /// When it ends of itself, epoch milliseconds.
+    pub expires_at_ms: Option<i64>,
+    /// The keyed digest of its unique secret, where its kind has one.
+    pub digest: Option<Digest>,
+}
+
+/// A keyed digest of a secret, by which the secret is looked up.
+pub type Digest = [u8; 32];
+
+/// What changed. Changes come in the order in which they were committed.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Grows with each change; may leave gaps.
+    pub sequence: i64,
+    /// The kind of entity.
+    pub entity: &'static Entity,
+    /// Its primary key.
+    pub id: Uuid,
+    /// What it is now; `None` when it was deleted.
+    pub now: Option<Arc<Stored>>,
+}
+
+/// Which members of a collection are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Those that refer to this entity by this field.
+    pub belonging_to: Option<(&'static str, Uuid)>,
+    /// Those with this value of a unique field.
+    pub equal: Option<(&'static str, String)>,
+    /// Those that carry these tags.
+    pub tags: Option<Tags>,
+}
+
+/// A page of a collection, in order of the primary key.
+#[derive(Clone, Debug)]
+pub struct Listing<T> {
+    /// The members.
+    pub members: Vec<T>,
+    /// The key after which the next page begins; `None` on the last page.
+    pub next: Option<String>,
+}
+
+/// That an entity carries a tag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tagging {
+    /// The tag.
+    pub tag: String,
+    /// The kind of entity.
+    pub entity: &'static str,
+    /// Its primary key.
+    pub id: Uuid,
+}
+
+/// A place where entities live. Reads see the last committed state; entities whose time is over are not seen.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// An entity by its primary key.
+    async fn get(&self, entity: &'static Entity, id: Uuid) -> Result<Option<Stored>>;
+
+    /// An entity by a unique field.
+    async fn find(&self, entity: &'static Entity, field: &str, value: &str) -> Result<Option<Stored>>;
+
+    /// A page of a collection.
+    async fn list(&self, entity: &'static Entity, filter: &Filter, page: &Page) -> Result<Listing<Stored>>;
+
+    /// A page of tags: all, or those of this name.
+    async fn tags(&self, tag: Option<&str>, page: &Page) -> Result<Listing<Tagging>>;
+
+    /// Whether the store answers.
+    async fn ping(&self) -> Result<()>;
+
+    /// Begins a transaction. Writers wait for each other; readers do not wait.
+    async fn begin(&self) -> Result<Box<dyn Transaction>>;
+
+    /// Deletes entities whose time is over, at most `limit` of them.
+    async fn reap(&self, limit: usize) -> Result<Vec<Change>>;
+}
+
+/// A set of changes that happen together or not at all. Dropped without a commit, it leaves no trace.
+#[async_trait]
+pub trait Transaction: Send {
+    /// An entity by its primary key, as this transaction sees it.
+    async fn get(&mut self, entity: &'static Entity, id: Uuid) -> Result<Option<Stored>>;
+
+    /// An entity by a unique field, as this transaction sees it.
+    async fn find(&mut self, entity: &'static Entity, field: &str, value: &str) -> Result<Option<Stored>>;
+
+    /// Adds an entity.
+    ///
+    /// # Errors
+    /// [`Error::Unique`], [`Error::PrimaryKey`] or [`Error::Reference`] when it does not fit with what is there.
+    async fn insert(
+        &mut self,
+        entity: &'static Entity,
+        record: &Record,
+        expires_at_ms: Option<i64>,
+    ) -> Result<()>;
+
+    /// Replaces an entity.
+    ///
+    /// # Errors
+    /// As [`Transaction::insert`].
+    async fn update(
+        &mut self,
+        entity: &'static Entity,
+        record: &Record,
+        expires_at_ms: Option<i64>,
+    ) -> Result<()>;
+
+    /// Deletes an entity, and those that go with it. Says whether it was there.
+    ///
+    /// # Errors
+    /// [`Error::Referenced`] when others refer to it.
+    async fn delete(&mut self, entity: &'static Entity, id: Uuid) -> Result<bool>;
+
+    /// Makes the changes last.
+    async fn commit(self: Box<Self>) -> Result<Vec<Change>>;
+}

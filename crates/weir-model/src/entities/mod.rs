@@ -1,0 +1,106 @@
+//! The list of entities. Everything that has to know which there are (the store's tables, the Admin API's paths,
+//! `/schemas`, the tags) reads it here.
+
+mod acls;
+mod consumers;
+mod keyauth_credentials;
+mod plugins;
+mod routes;
+mod services;
+
+use std::sync::LazyLock;
+
+use crate::schema::{Kind, Schema};
+
+/// One kind of entity.
+pub struct Entity {
+    /// Its plural name: of its table, in `/schemas`, in errors.
+    pub name: &'static str,
+    /// Where its collection stands in the Admin API.
+    pub path: &'static str,
+    /// Its name as a member of another entity, and in paths that lead to the one it belongs to.
+    pub singular: &'static str,
+    /// Its collection's name below an entity that it belongs to, where it has one.
+    pub nested: &'static [(&'static str, &'static str)],
+    /// The unique field that stands for the id in paths.
+    pub key: Option<&'static str>,
+    /// Fields that are unique together.
+    pub unique_together: &'static [&'static str],
+    /// Whether entities may be given a time to live.
+    pub ttl: bool,
+    /// The definition of its fields.
+    pub schema: Schema,
+}
+
+impl std::fmt::Debug for Entity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A field whose values are unique.
+#[derive(Clone, Copy)]
+pub struct Unique {
+    /// Its name.
+    pub name: &'static str,
+    /// Whether its values are secrets, which are looked up by digest.
+    pub secret: bool,
+}
+
+impl Entity {
+    /// The unique fields, the id apart.
+    pub fn unique(&self) -> impl Iterator<Item = Unique> {
+        self.schema
+            .fields
+            .list
+            .iter()
+            .filter(|(_, field)| field.unique)
+            .map(|(name, field)| Unique { name, secret: field.secret })
+    }
+
+    /// The references to other entities: field, entity, and whether this one goes with that one.
+    pub fn references(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+        self.schema.fields.list.iter().filter_map(|(name, field)| match &field.kind {
+            Kind::Foreign(foreign) => Some((*name, foreign.to, foreign.cascade)),
+            _ => None,
+        })
+    }
+
+    /// The entities that refer to this kind: entity, field, and whether they go with it.
+    pub fn referrers(&self) -> impl Iterator<Item = (&'static Entity, &'static str, bool)> {
+        let name = self.name;
+        ENTITIES.iter().flat_map(move |other| {
+            other
+                .references()
+                .filter(move |(_, to, _)| *to == name)
+                .map(move |(field, _, cascade)| (other, field, cascade))
+        })
+    }
+
+    /// Whether entities of this kind carry tags.
+    pub fn tagged(&self) -> bool {
+        self.schema.fields.get("tags").is_some()
+    }
+
+    /// The top-level fields that hold secrets.
+    pub fn secrets(&self) -> impl Iterator<Item = &'static str> {
+        self.schema.fields.list.iter().filter(|(_, field)| field.secret).map(|(name, _)| *name)
+    }
+}
+
+/// Every entity, in an order in which each comes after those that it refers to.
+pub static ENTITIES: LazyLock<Vec<Entity>> = LazyLock::new(|| {
+    vec![
+        services::entity(),
+        routes::entity(),
+        consumers::entity(),
+        plugins::entity(),
+        keyauth_credentials::entity(),
+        acls::entity(),
+    ]
+});
+
+/// The entity of this plural name.
+pub fn entity(name: &str) -> Option<&'static Entity> {
+    ENTITIES.iter().find(|entity| entity.name == name)
+}

@@ -1,0 +1,5 @@
+//! Tests of the entities' definitions from outside.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod recorded_schemas;
+mod records;

@@ -1,0 +1,266 @@
+//! `key-auth`: finds out by an API key who sends a request.
+//!
+//! Phase: access. Fails closed: without a key that is known and still good, the answer is 401. Keys are looked up in
+//! memory by a keyed digest, in the same time whether they exist or not.
+//!
+//! ```yaml
+//! plugins:
+//! - name: key-auth
+//!   config: {key_names: [apikey], hide_credentials: true}
+//! ```
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use weir_model::PluginSchema;
+use weir_model::schema::{array, boolean, record, string, types};
+use weir_plugin::{Answer, BuildError, Ctx, Env, Flow, Kind, Phases, Plugin};
+
+use crate::{config, query};
+
+const NAME: &str = "key-auth";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    key_names: Vec<String>,
+    hide_credentials: bool,
+    anonymous: Option<String>,
+    key_in_header: bool,
+    key_in_query: bool,
+    key_in_body: bool,
+    run_on_preflight: bool,
+    realm: Option<String>,
+}
+
+struct Instance {
+    config: Config,
+    challenge: String,
+}
+
+/// Where a key was found.
+enum Place {
+    Header,
+    Query,
+    Body,
+}
+
+/// What was found under one name.
+enum Found {
+    Nothing,
+    Key(String, Place),
+    Several,
+}
+
+impl Instance {
+    fn unauthorized(&self, message: &'static str) -> Answer {
+        Answer::message(StatusCode::UNAUTHORIZED, message).header("WWW-Authenticate", &self.challenge)
+    }
+
+    /// The key that the request shows, or why it is refused.
+    fn key(&self, ctx: &Ctx<'_>, body: Option<&Value>) -> Result<(String, &str, Place), Answer> {
+        for name in &self.config.key_names {
+            match self.find(ctx, body, name) {
+                Found::Nothing => {}
+                Found::Key(key, place) => return Ok((key, name, place)),
+                Found::Several => return Err(self.unauthorized("Duplicate API key found")),
+            }
+        }
+        Err(self.unauthorized("No API key found in request"))
+    }
+
+    fn find(&self, ctx: &Ctx<'_>, body: Option<&Value>, name: &str) -> Found {
+        if self.config.key_in_header {
+            let values = ctx.headers.get_all(name).map(String::from_utf8_lossy);
+            match one(values, Place::Header) {
+                Found::Nothing => {}
+                found => return found,
+            }
+        }
+        if self.config.key_in_query
+            && let Some(query) = ctx.query()
+        {
+            match one(query::values(query, name), Place::Query) {
+                Found::Nothing => {}
+                found => return found,
+            }
+        }
+        match body.and_then(|body| body.get(name)) {
+            Some(Value::String(key)) if !key.is_empty() => Found::Key(key.clone(), Place::Body),
+            Some(Value::Array(_)) => Found::Several,
+            _ => Found::Nothing,
+        }
+    }
+
+    /// Takes the key out of what goes on to the service.
+    fn hide(ctx: &mut Ctx<'_>, name: &str, place: &Place, body: Option<Value>) {
+        match place {
+            Place::Header => drop(ctx.headers.remove(name)),
+            Place::Query => {
+                let Some((path, query)) = ctx.upstream_target.split_once('?') else { return };
+                let rest = query::without(query, name);
+                ctx.upstream_target =
+                    if rest.is_empty() { path.to_owned() } else { format!("{path}?{rest}") };
+            }
+            Place::Body => {
+                let Some(Value::Object(mut fields)) = body else { return };
+                fields.shift_remove(name);
+                let kind = BodyKind::of(ctx);
+                ctx.body = Some(match kind {
+                    Some(BodyKind::Form) => {
+                        let text = ctx.body.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
+                        Bytes::from(query::without(&text, name))
+                    }
+                    _ => Bytes::from(Value::Object(fields).to_string()),
+                });
+            }
+        }
+    }
+
+    fn authenticate(&self, ctx: &mut Ctx<'_>) -> Result<(), Answer> {
+        let body = if self.config.key_in_body { read_body(ctx) } else { None };
+        let (key, name, place) = self.key(ctx, body.as_ref())?;
+        if self.config.hide_credentials {
+            Self::hide(ctx, name, &place, body);
+        }
+        let directory = ctx.directory;
+        let credential = directory.key(key.as_bytes()).ok_or_else(|| self.unauthorized("Unauthorized"))?;
+        // A key without its consumer can only be seen while both are being deleted.
+        let consumer =
+            directory.consumer(&credential.consumer).ok_or_else(|| self.unauthorized("Unauthorized"))?;
+        ctx.authenticate(consumer, Some(credential));
+        Ok(())
+    }
+}
+
+impl Plugin for Instance {
+    fn phases(&self) -> Phases {
+        Phases { access: true, body: self.config.key_in_body, ..Phases::default() }
+    }
+
+    fn access(&self, ctx: &mut Ctx<'_>) -> Flow {
+        if !self.config.run_on_preflight && ctx.method == Method::OPTIONS {
+            return Flow::Continue;
+        }
+        let anonymous = self.config.anonymous.as_deref().filter(|name| !name.is_empty());
+        // Where a stand-in may come in, whoever another plugin has found already stays.
+        if anonymous.is_some() && ctx.identity.is_some_and(|identity| identity.credential.is_some()) {
+            return Flow::Continue;
+        }
+        let refusal = match self.authenticate(ctx) {
+            Ok(()) => return Flow::Continue,
+            Err(refusal) => refusal,
+        };
+        let Some(anonymous) = anonymous else { return refusal.into() };
+        match ctx.directory.consumer_named(anonymous) {
+            Some(consumer) => {
+                ctx.authenticate(consumer, None);
+                Flow::Continue
+            }
+            None => {
+                tracing::error!(plugin = NAME, anonymous, "there is no such consumer");
+                Answer::message(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected error occurred").into()
+            }
+        }
+    }
+}
+
+/// The one value that is not empty.
+fn one<'a>(values: impl Iterator<Item = Cow<'a, str>>, place: Place) -> Found {
+    let mut values = values.filter(|value| !value.is_empty());
+    match (values.next(), values.next()) {
+        (None, _) => Found::Nothing,
+        (Some(key), None) => Found::Key(key.into_owned(), place),
+        (Some(_), Some(_)) => Found::Several,
+    }
+}
+
+/// The kinds of bodies that fields can be read of.
+enum BodyKind {
+    Form,
+    Json,
+}
+
+impl BodyKind {
+    fn of(ctx: &Ctx<'_>) -> Option<Self> {
+        let kind = ctx.headers.get_str("Content-Type")?;
+        match kind.split(';').next().unwrap_or_default().trim() {
+            "application/x-www-form-urlencoded" => Some(Self::Form),
+            "application/json" => Some(Self::Json),
+            _ => None,
+        }
+    }
+}
+
+/// The fields of the body, if it has any. A field that a form has twice becomes an array.
+fn read_body(ctx: &Ctx<'_>) -> Option<Value> {
+    let body = ctx.body.as_deref()?;
+    match BodyKind::of(ctx)? {
+        BodyKind::Json => serde_json::from_slice::<Value>(body).ok().filter(Value::is_object),
+        BodyKind::Form => {
+            let mut fields = Map::new();
+            for pair in std::str::from_utf8(body).ok()?.split('&') {
+                let Some((name, value)) = pair.split_once('=') else { continue };
+                let (name, value) = (query::decode(name).into_owned(), json!(query::decode(value)));
+                match fields.get_mut(&name) {
+                    Some(before) => *before = json!([before.take(), value]),
+                    None => drop(fields.insert(name, value)),
+                }
+            }
+            Some(Value::Object(fields))
+        }
+    }
+}
+
+/// The kind of plugin.
+pub(crate) struct KeyAuth;
+
+impl Kind for KeyAuth {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn priority(&self) -> i32 {
+        1250
+    }
+
+    fn schema(&self) -> PluginSchema {
+        let config = record([
+            ("key_names", array(types::header_name()).required().default(json!(["apikey"]))),
+            ("hide_credentials", boolean().required().default(false)),
+            ("anonymous", string()),
+            ("key_in_header", boolean().required().default(true)),
+            ("key_in_query", boolean().required().default(true)),
+            ("key_in_body", boolean().required().default(false)),
+            ("run_on_preflight", boolean().required().default(true)),
+            ("realm", string().optional()),
+        ]);
+        PluginSchema::http(NAME, config).no_consumer()
+    }
+
+    fn build(&self, config: &Value, _: &Env) -> Result<Arc<dyn Plugin>, BuildError> {
+        let config: Config = config::read(NAME, config)?;
+        let challenge = match &config.realm {
+            Some(realm) => format!("Key realm=\"{}\"", realm.replace('\\', "\\\\").replace('"', "\\\"")),
+            None => "Key".to_owned(),
+        };
+        Ok(Arc::new(Instance { config, challenge }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::test;
+
+    #[test]
+    fn schema_and_type_agree() {
+        test::matches_recording(&KeyAuth);
+        test::build(&KeyAuth, json!({"realm": "a \"b\"", "key_in_body": true}));
+        assert!(test::complete(&KeyAuth, json!({"key_names": ["a,b"]})).is_err());
+    }
+}

@@ -1,0 +1,241 @@
+//! Makes the next snapshot out of the last one and what changed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use weir_mint::{Digester, Uuid};
+use weir_model::typed::{Acl, Consumer, KeyCredential, Plugin, Protocol, Route, Service};
+use weir_plugin::{Credential, Env, Kind};
+use weir_router::{Criteria, Protocols, Router, Spec};
+
+use super::plugins::{Id, Instance, Plugins, Rank, Scope};
+use super::shared_map::SharedMap;
+use super::snapshot::{KeyEntry, Snapshot, short};
+use crate::Settings;
+
+/// A change to the configuration.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the variants name the entities that they change")]
+pub enum Update {
+    Service(Service),
+    Route(Route),
+    Consumer(Consumer),
+    Plugin(Plugin),
+    /// An API key: its credential, the digest that it is looked up by, the digest that it had before, and when it ends,
+    /// epoch milliseconds.
+    Key {
+        credential: KeyCredential,
+        digest: [u8; 32],
+        before: Option<[u8; 32]>,
+        expires_at_ms: Option<i64>,
+    },
+    Acl(Acl),
+    NoService(Uuid),
+    NoRoute(Uuid),
+    NoConsumer(Uuid),
+    NoPlugin(Uuid),
+    /// No API key of this digest any more.
+    NoKey {
+        digest: [u8; 32],
+    },
+    NoAcl(Uuid),
+}
+
+/// Something of the configuration that cannot be put to use. The rest of it is in force.
+#[derive(Debug, thiserror::Error)]
+#[error("{entity} {id} is not in force: {why}")]
+pub struct Problem {
+    entity: &'static str,
+    id: Uuid,
+    why: String,
+}
+
+/// Makes snapshots.
+pub struct Builder {
+    snapshot: Snapshot,
+    kinds: Vec<Arc<dyn Kind>>,
+    /// Where each plugin is, to find it when it goes.
+    placed: HashMap<Id, (Scope, Rank)>,
+    /// Usernames in use, to find them when a consumer goes or is renamed.
+    memberships: HashMap<Id, (Id, Box<str>)>,
+}
+
+impl Builder {
+    /// An empty configuration. `digester` makes the digests that API keys are looked up by.
+    pub fn new(settings: Settings, mut kinds: Vec<Arc<dyn Kind>>, digester: Digester) -> Self {
+        kinds.sort_by(|a, b| b.priority().cmp(&a.priority()).then_with(|| a.name().cmp(b.name())));
+        let snapshot = Snapshot {
+            settings: Arc::new(settings),
+            router: Router::default(),
+            services: SharedMap::default(),
+            plugins: Plugins::default(),
+            consumers: SharedMap::default(),
+            usernames: SharedMap::default(),
+            keys: SharedMap::default(),
+            groups: SharedMap::default(),
+            digester,
+            names: std::hash::RandomState::new(),
+        };
+        Self { snapshot, kinds, placed: HashMap::new(), memberships: HashMap::new() }
+    }
+
+    /// The configuration as it is now.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::new(self.snapshot.clone())
+    }
+
+    /// Replaces the settings.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.snapshot.settings = Arc::new(settings);
+    }
+
+    /// Applies a change.
+    ///
+    /// # Errors
+    /// When what changed cannot be put to use. It is left out then, and everything else stays in force.
+    pub fn apply(&mut self, update: Update) -> Result<(), Problem> {
+        let snapshot = &mut self.snapshot;
+        match update {
+            Update::Service(service) => {
+                snapshot.services.insert(*service.id.as_bytes(), Arc::new(service));
+            }
+            Update::NoService(id) => {
+                snapshot.services.remove(id.as_bytes());
+            }
+            Update::Route(route) => return self.put_route(route),
+            Update::NoRoute(id) => {
+                snapshot.router.remove(id.as_bytes());
+            }
+            Update::Consumer(consumer) => self.put_consumer(consumer),
+            Update::NoConsumer(id) => self.drop_consumer(id),
+            Update::Plugin(plugin) => return self.put_plugin(&plugin),
+            Update::NoPlugin(id) => self.drop_plugin(id.as_bytes()),
+            Update::Key { credential, digest, before, expires_at_ms } => {
+                if let Some(before) = before {
+                    snapshot.keys.remove(&short(&before));
+                }
+                let credential = Credential { id: credential.id, consumer: credential.consumer };
+                let entry = KeyEntry { credential, expires_at_ms: expires_at_ms.unwrap_or(i64::MAX) };
+                snapshot.keys.insert(short(&digest), entry);
+            }
+            Update::NoKey { digest } => {
+                snapshot.keys.remove(&short(&digest));
+            }
+            Update::Acl(acl) => self.put_acl(acl),
+            Update::NoAcl(id) => self.drop_acl(id.as_bytes()),
+        }
+        Ok(())
+    }
+
+    fn put_route(&mut self, route: Route) -> Result<(), Problem> {
+        let id = *route.id.as_bytes();
+        // What it was must not go on matching if what it is cannot.
+        self.snapshot.router.remove(&id);
+        let criteria = {
+            let mut spec = Spec::new(id);
+            spec.protocols = router_protocols(&route.protocols);
+            spec.methods = &route.methods;
+            spec.hosts = &route.hosts;
+            spec.paths = &route.paths;
+            spec.headers =
+                route.headers.iter().map(|(name, values)| (name.as_str(), values.as_slice())).collect();
+            spec.snis = &route.snis;
+            spec.regex_priority = route.regex_priority;
+            Criteria::parse(&spec)
+        };
+        let criteria =
+            criteria.map_err(|error| Problem { entity: "route", id: route.id, why: error.to_string() })?;
+        self.snapshot.router.insert(criteria, Arc::new(route));
+        Ok(())
+    }
+
+    fn put_consumer(&mut self, consumer: Consumer) {
+        self.drop_consumer(consumer.id);
+        let id = *consumer.id.as_bytes();
+        if let Some(username) = &consumer.username {
+            let name = self.snapshot.name(username);
+            self.snapshot.usernames.insert(name, id);
+        }
+        self.snapshot.consumers.insert(id, Arc::new(consumer));
+    }
+
+    fn drop_consumer(&mut self, id: Uuid) {
+        let Some(before) = self.snapshot.consumers.remove(id.as_bytes()) else { return };
+        if let Some(username) = &before.username {
+            let name = self.snapshot.name(username);
+            // Another consumer may have taken the name in the meantime.
+            if self.snapshot.usernames.get(&name) == Some(id.as_bytes()) {
+                self.snapshot.usernames.remove(&name);
+            }
+        }
+    }
+
+    fn put_plugin(&mut self, plugin: &Plugin) -> Result<(), Problem> {
+        let id = *plugin.id.as_bytes();
+        self.drop_plugin(&id);
+        if !plugin.enabled {
+            return Ok(());
+        }
+        let problem = |why: String| Problem { entity: "plugin", id: plugin.id, why };
+        let position = self.kinds.iter().position(|kind| kind.name() == &*plugin.name);
+        let position =
+            position.ok_or_else(|| problem(format!("there is no plugin '{}' here", plugin.name)))?;
+        let rank = Rank(u16::try_from(position).map_err(|error| problem(error.to_string()))?);
+        let kind = &self.kinds[position];
+        let built =
+            kind.build(&plugin.config, &Env { id: plugin.id }).map_err(|error| problem(error.to_string()))?;
+        let bytes = |id: Option<Uuid>| id.map(|id| *id.as_bytes());
+        let scope = Scope {
+            route: bytes(plugin.route),
+            service: bytes(plugin.service),
+            consumer: bytes(plugin.consumer),
+        };
+        let instance = Instance::new(id, rank, &plugin.protocols, built);
+        self.snapshot.plugins.insert(scope, instance);
+        self.placed.insert(id, (scope, rank));
+        Ok(())
+    }
+
+    fn drop_plugin(&mut self, id: &Id) {
+        if let Some((scope, rank)) = self.placed.remove(id) {
+            self.snapshot.plugins.remove(scope, rank, id);
+        }
+    }
+
+    fn put_acl(&mut self, acl: Acl) {
+        self.drop_acl(acl.id.as_bytes());
+        let consumer = *acl.consumer.as_bytes();
+        let mut groups = self.snapshot.groups.get(&consumer).map(|g| g.to_vec()).unwrap_or_default();
+        let at = groups.partition_point(|group| *group < acl.group);
+        groups.insert(at, acl.group.clone());
+        self.snapshot.groups.insert(consumer, groups.into());
+        self.memberships.insert(*acl.id.as_bytes(), (consumer, acl.group));
+    }
+
+    fn drop_acl(&mut self, id: &Id) {
+        let Some((consumer, group)) = self.memberships.remove(id) else { return };
+        let mut groups = self.snapshot.groups.get(&consumer).map(|g| g.to_vec()).unwrap_or_default();
+        groups.retain(|other| *other != group);
+        if groups.is_empty() {
+            self.snapshot.groups.remove(&consumer);
+        } else {
+            self.snapshot.groups.insert(consumer, groups.into());
+        }
+    }
+}
+
+fn router_protocols(protocols: &[Protocol]) -> Protocols {
+    protocols
+        .iter()
+        .map(|protocol| match protocol {
+            Protocol::Grpc => weir_router::Protocol::Grpc,
+            Protocol::Grpcs => weir_router::Protocol::Grpcs,
+            Protocol::Http => weir_router::Protocol::Http,
+            Protocol::Https => weir_router::Protocol::Https,
+            Protocol::Tcp => weir_router::Protocol::Tcp,
+            Protocol::Tls => weir_router::Protocol::Tls,
+            Protocol::TlsPassthrough => weir_router::Protocol::TlsPassthrough,
+            Protocol::Udp => weir_router::Protocol::Udp,
+        })
+        .collect()
+}

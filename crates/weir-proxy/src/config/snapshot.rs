@@ -1,0 +1,111 @@
+//! What a request sees of the configuration.
+
+use std::sync::Arc;
+
+use weir_mint::{Digester, Uuid};
+use weir_model::typed::{Consumer, Protocol, Route, Service};
+use weir_plugin::{Credential, Directory};
+use weir_router::{Match, Request, Router};
+
+use super::plugins::{Id, Instance, Order, Plugins};
+use super::shared_map::{Key, SharedMap};
+use crate::Settings;
+
+/// The first half of a digest: 128 bits, which nobody finds two secrets for.
+pub(super) type ShortDigest = [u8; 16];
+
+/// An API key, as look-ups find it.
+#[derive(Clone, Copy)]
+pub(super) struct KeyEntry {
+    pub(super) credential: Credential,
+    /// When it ends, epoch milliseconds; `i64::MAX` for never.
+    pub(super) expires_at_ms: i64,
+}
+
+/// A name, hashed with a key that differs from process to process.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Name(pub(super) Box<str>, pub(super) u64);
+
+impl Key for Name {
+    fn hash(&self) -> u64 {
+        self.1
+    }
+}
+
+/// One version of the configuration. Immutable; cheap to clone.
+#[derive(Clone)]
+pub struct Snapshot {
+    pub(crate) settings: Arc<Settings>,
+    pub(super) router: Router<Arc<Route>>,
+    pub(super) services: SharedMap<Id, Arc<Service>>,
+    pub(super) plugins: Plugins,
+    pub(super) consumers: SharedMap<Id, Arc<Consumer>>,
+    pub(super) usernames: SharedMap<Name, Id>,
+    pub(super) keys: SharedMap<ShortDigest, KeyEntry>,
+    pub(super) groups: SharedMap<Id, Arc<[Box<str>]>>,
+    pub(super) digester: Digester,
+    pub(super) names: std::hash::RandomState,
+}
+
+impl Snapshot {
+    /// The route that a request belongs to.
+    pub(crate) fn route<'a>(&'a self, request: &Request<'a>) -> Option<Match<'a, Arc<Route>>> {
+        self.router.find(request)
+    }
+
+    /// A route by its primary key.
+    pub(crate) fn route_by_id(&self, id: &Id) -> Option<&Route> {
+        self.router.get(id).map(|route| &**route)
+    }
+
+    /// A service by its primary key.
+    pub(crate) fn service(&self, id: &Uuid) -> Option<&Service> {
+        self.services.get(id.as_bytes()).map(|service| &**service)
+    }
+
+    /// The plugins that a request of this route goes through.
+    pub(crate) fn plugins(&self, protocol: Protocol, route: &Route) -> Order<'_> {
+        self.plugins.order(protocol, *route.id.as_bytes(), route.service.map(|id| *id.as_bytes()))
+    }
+
+    /// The plugins that see every request.
+    pub(crate) fn global_plugins(&self) -> &[Instance] {
+        self.plugins.global()
+    }
+
+    pub(super) fn name(&self, name: &str) -> Name {
+        use std::hash::BuildHasher;
+        Name(name.into(), self.names.hash_one(name))
+    }
+}
+
+impl Directory for Snapshot {
+    fn key(&self, key: &[u8]) -> Option<Credential> {
+        let digest = short(&self.digester.digest(key));
+        let entry = self.keys.get(&digest)?;
+        let ended =
+            entry.expires_at_ms != i64::MAX && entry.expires_at_ms <= weir_kernel::clock::unix_ms() as i64;
+        (!ended).then_some(entry.credential)
+    }
+
+    fn consumer(&self, id: &Uuid) -> Option<&Consumer> {
+        self.consumers.get(id.as_bytes()).map(|consumer| &**consumer)
+    }
+
+    fn consumer_named(&self, name: &str) -> Option<&Consumer> {
+        let by_id = name.parse::<Uuid>().ok().and_then(|id| self.consumer(&id));
+        by_id.or_else(|| {
+            let id = self.usernames.get(&self.name(name))?;
+            self.consumers.get(id).map(|consumer| &**consumer)
+        })
+    }
+
+    fn groups(&self, consumer: &Uuid) -> &[Box<str>] {
+        self.groups.get(consumer.as_bytes()).map_or(&[], |groups| groups)
+    }
+}
+
+/// What of a digest keys are placed by.
+pub(super) fn short(digest: &[u8; 32]) -> ShortDigest {
+    std::array::from_fn(|i| digest[i])
+}

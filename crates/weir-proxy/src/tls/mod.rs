@@ -1,0 +1,67 @@
+//! TLS: the cryptography that handshakes use, certificates, and configurations for both sides.
+
+mod certificate;
+mod provider;
+mod verify;
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+pub use certificate::{CertificateError, Identity};
+pub(crate) use provider::provider;
+
+/// The configuration of a listener.
+///
+/// # Errors
+/// When the certificate and its key do not belong together.
+pub(crate) fn server_config(identity: &Identity, http2: bool) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(identity.chain(), identity.key())?;
+    config.alpn_protocols = match http2 {
+        true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        false => vec![b"http/1.1".to_vec()],
+    };
+    Ok(Arc::new(config))
+}
+
+/// Configurations for connections to services, made when the first service needs them.
+#[derive(Default)]
+pub(crate) struct ClientConfigs {
+    trusting: OnceCell<Arc<ClientConfig>>,
+    verifying: OnceCell<Arc<ClientConfig>>,
+}
+
+impl ClientConfigs {
+    /// The configuration for services whose certificate is verified, or is not.
+    pub(crate) fn get(&self, verify: bool) -> Result<Arc<ClientConfig>, rustls::Error> {
+        let cell = if verify { &self.verifying } else { &self.trusting };
+        if let Some(config) = cell.get() {
+            return Ok(Arc::clone(config));
+        }
+        let builder =
+            ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
+        let config = if verify {
+            builder.with_root_certificates(system_roots()?).with_no_client_auth()
+        } else {
+            let verifier = Arc::new(verify::Anyone::new(provider()));
+            builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()
+        };
+        Ok(Arc::clone(cell.get_or_init(|| Arc::new(config))))
+    }
+}
+
+/// The authorities that this machine trusts.
+fn system_roots() -> Result<RootCertStore, rustls::Error> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        let why = "this machine has no certificates of authorities (Debian: ca-certificates)";
+        return Err(rustls::Error::General(why.to_owned()));
+    }
+    Ok(roots)
+}

@@ -1,0 +1,221 @@
+//! A worker: a thread with an event loop, listeners, connections and everything that requests need, all its own.
+//!
+//! Workers share the snapshot of the configuration, which they only read, and nothing else on a request's way.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use weir_model::typed::Service;
+use weir_plugin::RequestId;
+
+use crate::config::Snapshot;
+use crate::http1::response::ResponseHead;
+use crate::request_id::RequestIds;
+use crate::settings::Keepalive;
+use crate::stats::WorkerStats;
+use crate::tls::ClientConfigs;
+use crate::upstream::Failure;
+use crate::upstream::connect::connect;
+use crate::upstream::exchange::{Broken, Connection};
+use crate::upstream::pool::{Destination, Pool};
+use crate::upstream::resolve::Resolver;
+
+/// The configuration in force, for all workers.
+pub(crate) struct Current {
+    snapshot: ArcSwap<Snapshot>,
+    version: AtomicU64,
+}
+
+impl Current {
+    pub(crate) fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self { snapshot: ArcSwap::new(snapshot), version: AtomicU64::new(0) }
+    }
+
+    /// Puts a snapshot in force. Requests that begin after this returns see it.
+    pub(crate) fn publish(&self, snapshot: Arc<Snapshot>) {
+        self.snapshot.store(snapshot);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// A worker's own handle on what all share.
+    fn load(&self) -> Snapshot {
+        Snapshot::clone(&self.snapshot.load())
+    }
+}
+
+/// A worker's own.
+pub(crate) struct Worker {
+    current: Arc<Current>,
+    /// The snapshot last seen, and its version: the shared one is touched only when the version moved on.
+    seen: RefCell<(u64, Rc<Snapshot>)>,
+    pub(crate) stats: Arc<WorkerStats>,
+    pub(crate) tls: Rc<ClientConfigs>,
+    pool: RefCell<Pool>,
+    resolver: Resolver,
+    ids: RefCell<RequestIds>,
+    draining: Cell<bool>,
+    /// Connections, with what wakes them.
+    connections: RefCell<HashMap<u64, Waker>>,
+    next_connection: Cell<u64>,
+    date: RefCell<(u64, String)>,
+    heads: RefCell<Vec<ResponseHead>>,
+    targets: RefCell<Vec<String>>,
+}
+
+/// Memory of this many requests at once is kept to be used again.
+const SPARE: usize = 64;
+
+impl Worker {
+    pub(crate) fn new(
+        current: Arc<Current>,
+        stats: Arc<WorkerStats>,
+        ids: RequestIds,
+        tls: Rc<ClientConfigs>,
+    ) -> Self {
+        let seen = RefCell::new((current.version.load(Ordering::Acquire), Rc::new(current.load())));
+        Self {
+            current,
+            seen,
+            stats,
+            tls,
+            pool: RefCell::default(),
+            resolver: Resolver::default(),
+            ids: RefCell::new(ids),
+            draining: Cell::new(false),
+            connections: RefCell::default(),
+            next_connection: Cell::new(0),
+            date: RefCell::new((0, String::new())),
+            heads: RefCell::default(),
+            targets: RefCell::default(),
+        }
+    }
+
+    /// The configuration in force.
+    pub(crate) fn snapshot(&self) -> Rc<Snapshot> {
+        let version = self.current.version.load(Ordering::Acquire);
+        let mut seen = self.seen.borrow_mut();
+        if seen.0 != version {
+            *seen = (version, Rc::new(self.current.load()));
+        }
+        Rc::clone(&seen.1)
+    }
+
+    /// Lets go of a snapshot that is no longer in force, so that an idle worker does not keep it in memory.
+    pub(crate) fn refresh(&self) {
+        drop(self.snapshot());
+    }
+
+    /// An id for a request.
+    pub(crate) fn request_id(&self) -> RequestId {
+        self.ids.borrow_mut().next()
+    }
+
+    /// Whether the worker is about to end: connections close as soon as they owe nobody an answer.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Begins to end.
+    pub(crate) fn drain(&self) {
+        self.draining.set(true);
+        for waker in self.connections.borrow().values() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// How many connections are open.
+    pub(crate) fn open(&self) -> usize {
+        self.connections.borrow().len()
+    }
+
+    /// Registers the connection whose task calls this, until what it gets is dropped.
+    pub(crate) async fn register(self: &Rc<Self>) -> Registered {
+        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+        let number = self.next_connection.get();
+        self.next_connection.set(number + 1);
+        self.connections.borrow_mut().insert(number, waker);
+        self.stats.accepted.add(1);
+        self.stats.active.add(1);
+        Registered { worker: Rc::clone(self), number }
+    }
+
+    /// Where requests for a service go.
+    pub(crate) async fn destination(&self, service: &Service) -> Result<Destination, Broken> {
+        let address: SocketAddr = self.resolver.resolve(&service.host, service.port).await?;
+        let tls = service.protocol.is_tls().then(|| (Arc::from(&*service.host), service.tls_verify));
+        Ok(Destination { address, tls })
+    }
+
+    pub(crate) fn take_connection(&self, to: &Destination) -> Option<Connection> {
+        self.pool.borrow_mut().take(to)
+    }
+
+    pub(crate) fn keep_connection(&self, to: &Destination, connection: Connection, limits: Keepalive) {
+        if !self.is_draining() {
+            self.pool.borrow_mut().put(to, connection, limits, Instant::now());
+        }
+    }
+
+    pub(crate) async fn connect(&self, to: &Destination, limit: Duration) -> Result<Connection, Failure> {
+        connect(to, limit, &self.tls).await
+    }
+
+    /// Closes connections to services that waited for too long.
+    pub(crate) fn sweep(&self) {
+        let idle = self.snapshot().settings.keepalive.idle;
+        self.pool.borrow_mut().sweep(idle);
+    }
+
+    /// The time as HTTP writes it (RFC 9110, 5.6.7).
+    pub(crate) fn date(&self) -> String {
+        let now = weir_kernel::clock::unix_ms() / 1000;
+        let mut date = self.date.borrow_mut();
+        if date.0 != now || date.1.is_empty() {
+            *date = (now, httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(now)));
+        }
+        date.1.clone()
+    }
+
+    pub(crate) fn spare_head(&self) -> ResponseHead {
+        self.heads.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn return_head(&self, head: ResponseHead) {
+        let mut heads = self.heads.borrow_mut();
+        if heads.len() < SPARE {
+            heads.push(head);
+        }
+    }
+
+    pub(crate) fn spare_target(&self) -> String {
+        self.targets.borrow_mut().pop().unwrap_or_default()
+    }
+
+    pub(crate) fn return_target(&self, target: String) {
+        let mut targets = self.targets.borrow_mut();
+        if targets.len() < SPARE {
+            targets.push(target);
+        }
+    }
+}
+
+/// A connection that its worker knows of.
+pub(crate) struct Registered {
+    worker: Rc<Worker>,
+    number: u64,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.worker.connections.borrow_mut().remove(&self.number);
+        self.worker.stats.active.sub(1);
+    }
+}

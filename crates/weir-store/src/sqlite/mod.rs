@@ -1,0 +1,141 @@
+//! The store of one machine: a SQLite database in WAL mode with full synchronisation, so that what was committed
+//! survives a crash and the loss of power. One connection writes; a few read beside it.
+
+mod migrations;
+mod read;
+mod rows;
+mod write;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use weir_mint::Uuid;
+use weir_model::{Catalog, ENTITIES, Entity, Page};
+
+use crate::{Change, Error, Filter, Listing, Result, Sealer, Store, Stored, Tagging, Transaction};
+use rows::Codec;
+
+/// Connections that read.
+const READERS: u32 = 2;
+/// The page cache of a connection in KiB (negative: KiB, not pages).
+const CACHE_KIB: &str = "-2000";
+/// How long a connection waits for a lock that another process holds.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// A SQLite database.
+pub struct Sqlite {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    codec: Codec,
+}
+
+impl Sqlite {
+    /// Opens the database, and makes it or brings it up to date where needed.
+    ///
+    /// # Errors
+    /// [`Error::Newer`] and [`Error::WrongKey`] when this Weir must not touch it, [`Error::Database`] when it cannot be
+    /// used.
+    pub async fn open(path: &Path, sealer: Arc<Sealer>, catalog: Arc<Catalog>) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY)
+            .pragma("cache_size", CACHE_KIB)
+            // What is deleted is overwritten: a digest or a sealed value does not outlive its row.
+            .pragma("secure_delete", "ON");
+        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let shown = path.display().to_string();
+        {
+            let mut connection = writer.acquire().await?;
+            migrations::run(&mut connection, &shown).await?;
+        }
+        check_key(&writer, &sealer, &shown).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .min_connections(0)
+            .idle_timeout(Duration::from_secs(60))
+            .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
+        Ok(Self { writer, readers, codec: Codec { sealer, catalog } })
+    }
+
+    /// Closes all connections, and folds the write-ahead log into the database.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+}
+
+/// Refuses a database whose secrets another key sealed; a new one is marked with this key.
+async fn check_key(writer: &SqlitePool, sealer: &Sealer, path: &str) -> Result<()> {
+    let found: Option<Vec<u8>> =
+        sqlx::query_scalar("SELECT value FROM meta WHERE name = 'key_check'").fetch_optional(writer).await?;
+    match found {
+        Some(check) if check == sealer.check() => Ok(()),
+        Some(_) => Err(Error::WrongKey { path: path.to_owned(), key: sealer.path().display().to_string() }),
+        None => {
+            sqlx::query("INSERT INTO meta (name, value) VALUES ('key_check', $1)")
+                .bind(sealer.check().to_vec())
+                .execute(writer)
+                .await?;
+            Ok(())
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn get(&self, entity: &'static Entity, id: Uuid) -> Result<Option<Stored>> {
+        let mut connection = self.readers.acquire().await?;
+        read::get(&mut connection, &self.codec, entity, id).await
+    }
+
+    async fn find(&self, entity: &'static Entity, field: &str, value: &str) -> Result<Option<Stored>> {
+        let mut connection = self.readers.acquire().await?;
+        read::find(&mut connection, &self.codec, entity, field, value).await
+    }
+
+    async fn list(&self, entity: &'static Entity, filter: &Filter, page: &Page) -> Result<Listing<Stored>> {
+        let mut connection = self.readers.acquire().await?;
+        read::list(&mut connection, &self.codec, entity, filter, page).await
+    }
+
+    async fn tags(&self, tag: Option<&str>, page: &Page) -> Result<Listing<Tagging>> {
+        let mut connection = self.readers.acquire().await?;
+        read::tags(&mut connection, tag, page).await
+    }
+
+    async fn ping(&self) -> Result<()> {
+        sqlx::query("SELECT 1").execute(&self.readers).await?;
+        Ok(())
+    }
+
+    async fn begin(&self) -> Result<Box<dyn Transaction>> {
+        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        Ok(Box::new(write::Writing::new(transaction, self.codec.clone())))
+    }
+
+    async fn reap(&self, limit: usize) -> Result<Vec<Change>> {
+        let now = read::now_ms();
+        let mut transaction = self.begin().await?;
+        for entity in ENTITIES.iter().filter(|entity| entity.ttl) {
+            let mut connection = self.readers.acquire().await?;
+            for id in read::expired(&mut connection, entity, now, limit).await? {
+                transaction.delete(entity, id).await?;
+            }
+        }
+        transaction.commit().await
+    }
+}
+
+impl From<std::num::TryFromIntError> for Error {
+    fn from(error: std::num::TryFromIntError) -> Self {
+        Self::Corrupt(error.to_string())
+    }
+}

