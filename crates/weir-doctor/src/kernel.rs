@@ -33,7 +33,7 @@ fn accounting(host: &Host, unseen: &mut Vec<Unseen>) -> Option<Finding> {
             "This is the old accounting, whose estimate falls with use; kernels since 5.18 no longer have it.",
         )),
         Err(why) => {
-            unseen.push(Unseen::new("how the kernel counts entropy", why));
+            unseen.push(Unseen::new(host, "how the kernel counts entropy", why));
             None
         }
     }
@@ -48,7 +48,7 @@ fn ready(host: &Host, unseen: &mut Vec<Unseen>) -> Option<Finding> {
         )),
         (Ok(true), Ok(at)) => Some(late(host, *at)),
         (Ok(true), Err(why)) => {
-            unseen.push(Unseen::new("when the generator became ready", why));
+            unseen.push(Unseen::new(host, "when the generator became ready", why));
             Some(Finding::ok(
                 "kernel.ready",
                 "The generator is ready",
@@ -57,7 +57,7 @@ fn ready(host: &Host, unseen: &mut Vec<Unseen>) -> Option<Finding> {
         }
         (Ok(false), _) => Some(not_ready(host)),
         (Err(why), _) => {
-            unseen.push(Unseen::new("whether the generator is ready", why));
+            unseen.push(Unseen::new(host, "whether the generator is ready", why));
             None
         }
     }

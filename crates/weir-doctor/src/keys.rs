@@ -29,7 +29,7 @@ const KEY_MAKERS: &[&str] = &[
 pub(crate) fn findings(host: &Host, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
     for key in &host.keys {
         if let Err(why) = &key.meta {
-            unseen.push(Unseen::new(format!("the key {}", key.path), why));
+            unseen.push(Unseen::new(host, format!("the key {}", key.path), why));
         }
     }
     let mut findings: Vec<Finding> = [early(host), early_makers(host)].into_iter().flatten().collect();

@@ -31,7 +31,7 @@ mod waiting;
 
 use weir_kernel::host::Host;
 
-pub use probe::{Phase, Probe, ProbeFailure};
+pub use probe::{Phase, Probe, ProbeFailure, SLOW};
 pub use report::{Finding, Report, SCHEMA, Section, SectionName, Summary, Unseen, Verdict};
 pub use text::{Style, text};
 

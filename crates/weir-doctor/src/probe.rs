@@ -12,8 +12,8 @@ use crate::remedy::{and, early_source, seconds};
 use crate::report::{Finding, Verdict};
 use crate::waiting::waiting;
 
-/// From here on a phase is slow: resolvers and TCP repeat themselves after one second at the earliest.
-const SLOW: Duration = Duration::from_secs(1);
+/// From this time on a phase counts as slow: resolvers and TCP repeat themselves after one second at the earliest.
+pub const SLOW: Duration = Duration::from_secs(1);
 
 /// The phases of a connection, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

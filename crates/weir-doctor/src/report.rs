@@ -122,9 +122,9 @@ pub struct Unseen {
 }
 
 impl Unseen {
-    pub(crate) fn new(what: impl Into<String>, why: &Unknown) -> Self {
+    pub(crate) fn new(host: &Host, what: impl Into<String>, why: &Unknown) -> Self {
         let command = match why {
-            Unknown::Denied => Some("sudo weir doctor".to_owned()),
+            Unknown::Denied if host.superuser != Ok(true) => Some("sudo weir doctor".to_owned()),
             Unknown::Lost => Some("journalctl -k -b 0 -g random".to_owned()),
             _ => None,
         };

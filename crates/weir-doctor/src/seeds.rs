@@ -18,9 +18,9 @@ pub(crate) fn findings(host: &Host, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in &host.seed_files {
         match &file.meta {
-            // An old mark in one user's home says nothing when it cannot even be seen.
-            Err(_) if matches!(file.keeper, SeedKeeper::OpenSsl | SeedKeeper::SystemdBoot) => {}
-            Err(why) => unseen.push(Unseen::new(format!("the seed file {}", file.path), why)),
+            // The EFI system partition is often closed to users, and often mounted elsewhere.
+            Err(_) if on_boot_partition(file) => {}
+            Err(why) => unseen.push(Unseen::new(host, format!("the seed file {}", file.path), why)),
             Ok(meta) => findings.push(judge(host, file, meta)),
         }
     }
@@ -52,22 +52,12 @@ pub(crate) fn counts(host: &Host, file: &SeedFile) -> bool {
 
 fn judge(host: &Host, file: &SeedFile, meta: &Meta) -> Finding {
     let path = file.path;
-    match file.keeper {
-        SeedKeeper::Pollinate => {
-            return Finding::ok(
-                "seeds.pollinate",
-                "pollinate has fetched a seed from the network",
-                "What comes over the network is mixed in and never believed in, so it can do no harm.",
-            );
-        }
-        SeedKeeper::OpenSsl => {
-            return Finding::ok(
-                "seeds.openssl",
-                format!("{path} is left over from an old OpenSSL"),
-                "Nothing of today reads it.",
-            );
-        }
-        _ => {}
+    if file.keeper == SeedKeeper::Pollinate {
+        return Finding::ok(
+            "seeds.pollinate",
+            "pollinate has fetched a seed from the network",
+            "What comes over the network is mixed in and never believed in, so it can do no harm.",
+        );
     }
     let creditable = file.creditable == Ok(true);
     if from_image(host, meta) {

@@ -9,10 +9,10 @@ use crate::seeds::counts;
 
 pub(crate) fn findings(host: &Host, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
     if let Err(why @ (Unknown::Denied | Unknown::Os(_))) = &host.boot_seeds {
-        unseen.push(Unseen::new("seeds from firmware and boot loader", why));
+        unseen.push(Unseen::new(host, "seeds from firmware and boot loader", why));
     }
     if let Err(why @ (Unknown::Denied | Unknown::Os(_))) = &host.hw_random.available {
-        unseen.push(Unseen::new("hardware generators", why));
+        unseen.push(Unseen::new(host, "hardware generators", why));
     }
     [cpu(host, unseen), hardware(host), firmware(host), tpm(host), trust(host), next_boot(host)]
         .into_iter()
@@ -24,7 +24,7 @@ fn cpu(host: &Host, unseen: &mut Vec<Unseen>) -> Option<Finding> {
     let cpu = match &host.cpu {
         Ok(cpu) => cpu,
         Err(why) => {
-            unseen.push(Unseen::new("the CPU's random number instructions", why));
+            unseen.push(Unseen::new(host, "the CPU's random number instructions", why));
             return None;
         }
     };

@@ -7,7 +7,7 @@ use crate::report::{Finding, Unseen, Verdict, hypervisor_name};
 
 pub(crate) fn findings(host: &Host, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
     if let Err(why) = &host.hypervisor {
-        unseen.push(Unseen::new("under what the kernel runs", why));
+        unseen.push(Unseen::new(host, "under what the kernel runs", why));
     }
     [container(host), hypervisor(host), clone_signal(host, unseen), vmclock(host), forks(host)]
         .into_iter()
@@ -63,7 +63,7 @@ fn clone_signal(host: &Host, unseen: &mut Vec<Unseen>) -> Option<Finding> {
     let vmgenid = match &host.clone_signals.vmgenid {
         Ok(vmgenid) => vmgenid,
         Err(why) => {
-            unseen.push(Unseen::new("the VM generation ID", why));
+            unseen.push(Unseen::new(host, "the VM generation ID", why));
             return None;
         }
     };

@@ -14,14 +14,14 @@ pub(crate) fn findings(host: &Host, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
             1 => "what one process of another user waits for".to_owned(),
             hidden => format!("what {hidden} processes of other users wait for"),
         };
-        unseen.push(Unseen::new(what, &Unknown::Denied));
+        unseen.push(Unseen::new(host, what, &Unknown::Denied));
     }
     match &host.log {
         Ok(log) if !log.facts.from_boot => {
-            unseen.push(Unseen::new("the beginning of the kernel log", &Unknown::Lost));
+            unseen.push(Unseen::new(host, "the beginning of the kernel log", &Unknown::Lost));
         }
         Ok(_) => {}
-        Err(why) => unseen.push(Unseen::new("the kernel log", why)),
+        Err(why) => unseen.push(Unseen::new(host, "the kernel log", why)),
     }
     [now(host), early(host)].into_iter().flatten().collect()
 }

@@ -1,5 +1,6 @@
 //! The list of commands. Each is a file of its own with an `Args` type and a `run` function.
 
+mod doctor;
 mod mint;
 mod version;
 
@@ -17,6 +18,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Is this host's randomness good, was it when its keys were made, and does it need a daemon?
+    Doctor(doctor::Args),
     /// Mint unguessable values: tokens, ids, bytes, passwords, integers, orders
     Mint(mint::Args),
     /// Print the version
@@ -26,6 +29,7 @@ enum Command {
 /// Parses the command line and runs the command it names.
 pub(crate) fn run() -> ExitCode {
     match Cli::parse().command {
+        Command::Doctor(args) => doctor::run(&args),
         Command::Mint(args) => mint::run(&args),
         Command::Version(args) => version::run(&args),
     }

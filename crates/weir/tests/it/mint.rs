@@ -147,8 +147,7 @@ fn a_kernel_that_does_not_give_means_nothing_is_minted() {
     {
         for arguments in ["mint token", "mint uuid", "mint bytes 8", "mint int 1 2", "mint shuffle a b"] {
             let Some(output) = with_getrandom(error, arguments) else {
-                eprintln!("SKIPPED: a_kernel_that_does_not_give_means_nothing_is_minted: no strace");
-                return;
+                testkit::skip!("no strace that may trace");
             };
             let message = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(status), "{arguments}: {message}");
@@ -162,8 +161,7 @@ fn a_kernel_that_does_not_give_means_nothing_is_minted() {
 #[test]
 fn waiting_ends_when_the_kernel_is_ready_or_patience_does() {
     let Some(output) = with_getrandom("EAGAIN:when=1..8", "mint token --wait") else {
-        eprintln!("SKIPPED: waiting_ends_when_the_kernel_is_ready_or_patience_does: no strace");
-        return;
+        testkit::skip!("no strace that may trace");
     };
     assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 33));
     let output = with_getrandom("EAGAIN", "mint token --wait=1").unwrap();
