@@ -1,10 +1,13 @@
 //! The characters that tokens are made of, and the uniform choice among them.
 //!
-//! A symbol is a group of as many bits as the alphabet needs; groups beyond the alphabet are thrown away. So every symbol
-//! is equally likely, and which groups were thrown away says nothing about those that were kept.
+//! Eight symbols come from one random word by multiplication: the high half of `word * size` is a symbol, the low half goes
+//! on to the next. After k symbols that is Lemire's method for an interval of `size^k` (ACM TOMACS 29:1, 2019, algorithm 5),
+//! one digit at a time, and so is the rejection that makes it exact: a word whose last low half is below
+//! `2^64 mod size^k` is thrown away, which happens once in 84,000 words of base62.
 //!
-//! Characters are computed from symbols and not looked up: a table's cache lines would tell another process on the same
-//! core which part of the table a secret made us read. A custom alphabet is read from end to end for each symbol.
+//! Characters are computed from symbols, eight at a time in the bytes of a word, and not looked up: a table's cache lines
+//! would tell another process on the same core which part of the table a secret made us read. A custom alphabet is
+//! read from end to end for each symbol.
 
 use std::fmt;
 
@@ -58,13 +61,9 @@ impl fmt::Display for AlphabetError {
 
 impl std::error::Error for AlphabetError {}
 
-/// As many bytes as a symbol has bits make this many symbols.
-const GROUP: usize = u8::BITS as usize;
-/// Groups of one draw at most. Longer tokens take several draws.
-const MAX_GROUPS: usize = 16;
-/// What [`Alphabet::mint`] may write behind the last character before it cuts that off again; a vector with so much room
-/// is not moved.
-pub(crate) const SLACK: usize = GROUP;
+/// Words of one draw at most. Longer tokens take several draws.
+const MAX_WORDS: usize = 16;
+const WORD_BYTES: usize = 8;
 
 impl Alphabet {
     /// An alphabet of these characters: printable ASCII without space, each once.
@@ -106,11 +105,16 @@ impl Alphabet {
     pub(crate) fn mint(&self, purpose: Purpose, count: usize, out: &mut Vec<u8>) -> Result<(), Error> {
         // One loop for each, so that the compiler sees what they compute.
         let minted = match self {
-            Self::Base62 => fill::<6>(purpose, 62, count, out, base62),
-            Self::Base64Url => fill::<6>(purpose, 64, count, out, base64url),
-            Self::Hex => fill::<4>(purpose, 16, count, out, hex),
-            Self::Base32 => fill::<5>(purpose, 32, count, out, base32),
-            Self::Custom(Custom(characters)) => custom(purpose, characters, count, out),
+            Self::Base62 => fill(purpose, 62, count, out, base62),
+            Self::Base64Url => fill(purpose, 64, count, out, base64url),
+            Self::Hex => fill(purpose, 16, count, out, hex),
+            Self::Base32 => fill(purpose, 32, count, out, base32),
+            Self::Custom(Custom(characters)) => {
+                let scanned = |symbols: u64| {
+                    u64::from_le_bytes(symbols.to_le_bytes().map(|symbol| scan(characters, symbol)))
+                };
+                fill(purpose, characters.len() as u8, count, out, scanned)
+            }
         };
         if minted.is_err() {
             out.zeroize();
@@ -119,111 +123,106 @@ impl Alphabet {
     }
 }
 
-fn custom(purpose: Purpose, characters: &[u8], count: usize, out: &mut Vec<u8>) -> Result<(), Error> {
-    let size = characters.len() as u8;
-    let character = |symbol| scan(characters, symbol);
-    match size {
-        0..=2 => fill::<1>(purpose, size, count, out, character),
-        3..=4 => fill::<2>(purpose, size, count, out, character),
-        5..=8 => fill::<3>(purpose, size, count, out, character),
-        9..=16 => fill::<4>(purpose, size, count, out, character),
-        17..=32 => fill::<5>(purpose, size, count, out, character),
-        33..=64 => fill::<6>(purpose, size, count, out, character),
-        _ => fill::<7>(purpose, size, count, out, character),
-    }
-}
-
-/// Appends `count` characters of an alphabet of `size`, which takes `BITS` bits.
+/// Appends `count` characters of an alphabet of `size`. The vector has room for them, so that it does not move and leave
+/// a copy behind.
 #[inline(always)]
-fn fill<const BITS: usize>(
+fn fill(
     purpose: Purpose,
     size: u8,
     count: usize,
     out: &mut Vec<u8>,
-    character: impl Fn(u8) -> u8,
+    characters: impl Fn(u64) -> u64,
 ) -> Result<(), Error> {
-    // Room behind the draw for reading its last group as a whole word.
-    let mut drawn = [0; MAX_GROUPS * 7 + 8];
-    let start = out.len();
-    let end = start + count;
-    out.resize(end + SLACK, 0);
-    let mut at = start;
+    let mut at = out.len();
+    let end = at + count;
+    out.resize(end, 0);
+    let per_word = symbols_per_word(size);
     while at < end {
-        let drawn_bytes = groups::<BITS>(size, end - at) * BITS;
-        weir_kernel::fill_for(purpose, drawn.get_mut(..drawn_bytes).unwrap_or_default())?;
-        for group in (0..drawn_bytes).step_by(BITS) {
-            let word = drawn.get(group..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
-            let places = out.get_mut(at..).and_then(|rest| rest.first_chunk_mut());
-            at += keep::<BITS>(u64::from_le_bytes(word), size, places.unwrap_or(&mut [0; GROUP]));
-            if at >= end {
-                break;
+        let mut drawn = [0; MAX_WORDS * WORD_BYTES];
+        let words = (end - at).div_ceil(per_word).min(MAX_WORDS);
+        let drawn = drawn.get_mut(..words * WORD_BYTES).unwrap_or_default();
+        weir_kernel::fill_for(purpose, drawn)?;
+        for word in drawn.as_chunks().0 {
+            let Some(groups) = symbols(u64::from_le_bytes(*word), size) else { continue };
+            for group in groups.iter().take(per_word / WORD_BYTES) {
+                at += put(characters(*group).to_le_bytes(), out.get_mut(at..).unwrap_or_default());
             }
         }
-        drawn.get_mut(..drawn_bytes).unwrap_or_default().zeroize();
+        drawn.zeroize();
     }
-    let symbols = out.get_mut(start..).unwrap_or_default();
-    symbols.iter_mut().for_each(|symbol| *symbol = character(*symbol));
-    // The slack holds symbols that nobody will see.
-    out.get_mut(end..).unwrap_or_default().zeroize();
-    out.truncate(end);
     Ok(())
 }
 
-/// Puts the symbols of a word that are below `size` in their places, one after the other, and says how many they are.
+/// Puts characters where there is room, and says how many.
 #[inline(always)]
-fn keep<const BITS: usize>(word: u64, size: u8, places: &mut [u8; GROUP]) -> usize {
-    let mask = (1u64 << BITS) - 1;
-    let mut kept = 0;
-    for symbol in 0..GROUP {
-        let symbol = (word >> (symbol * BITS) & mask) as u8;
-        // Written in any case; one that is out of range is overwritten by the next.
-        places[kept & (GROUP - 1)] = symbol;
-        kept += usize::from(symbol < size);
+fn put(text: [u8; WORD_BYTES], room: &mut [u8]) -> usize {
+    if let Some(whole) = room.first_chunk_mut() {
+        *whole = text;
+        return WORD_BYTES;
     }
-    kept
+    room.iter_mut().zip(text).for_each(|(place, character)| *place = character);
+    room.len()
 }
 
-/// How many groups to draw so that `count` symbols are enough most of the time.
+/// How many symbols a word gives: eight, or sixteen where a word that has to be thrown away stays rare.
 #[inline(always)]
-fn groups<const BITS: usize>(size: u8, count: usize) -> usize {
-    let (size, symbols) = (usize::from(size), 1 << BITS);
-    let count = count.min(MAX_GROUPS * GROUP);
-    // The expected number, and two more for alphabets that reject: for 32 of base62, 36, which are rounded up to 40 and
-    // too few once in 10^5 times.
-    let expected = if size == symbols { count } else { (count * symbols).div_ceil(size) + 2 };
-    expected.div_ceil(GROUP).min(MAX_GROUPS)
+const fn symbols_per_word(size: u8) -> usize {
+    if size <= 10 || size == 16 { 16 } else { 8 }
 }
 
-/// `amount` if `symbol` is above `limit`, else 0, without a branch. Symbols are below 128.
+/// The symbols of a word, one in each byte, the first in the lowest; or `None` if the word has to be thrown away. Of two
+/// groups the second is used only where a word gives sixteen.
 #[inline(always)]
-const fn above(symbol: u8, limit: u8, amount: u8) -> u8 {
-    // The difference wraps to a number with its high bit set exactly if the symbol is above.
-    let mask = 0u8.wrapping_sub(limit.wrapping_sub(symbol) >> 7);
-    mask & amount
+fn symbols(word: u64, size: u8) -> Option<[u64; 2]> {
+    let per_word = symbols_per_word(size);
+    let results = u128::from(size).pow(per_word as u32);
+    let too_many = ((1u128 << 64) % results) as u64;
+    let mut rest = word;
+    let mut groups = [0; 2];
+    for group in groups.iter_mut().take(per_word / WORD_BYTES) {
+        for place in 0..WORD_BYTES {
+            let product = u128::from(rest) * u128::from(size);
+            *group |= ((product >> 64) as u64) << (8 * place);
+            rest = product as u64;
+        }
+    }
+    (rest >= too_many).then_some(groups)
+}
+
+/// A word with the same value in each byte.
+const fn all(value: u8) -> u64 {
+    u64::from_ne_bytes([value; WORD_BYTES])
+}
+
+/// `amount` in each byte whose symbol is above `limit`, without a branch. Symbols and limits are below 64.
+#[inline(always)]
+const fn above(symbols: u64, limit: u8, amount: u8) -> u64 {
+    // The high bit of a byte is set by this addition exactly if its symbol is above; there is no carry out of it.
+    let high = (symbols + all(127 - limit)) & all(128);
+    (high >> 7) * amount as u64
 }
 
 #[inline(always)]
-pub(crate) const fn base62(symbol: u8) -> u8 {
+pub(crate) const fn base62(symbols: u64) -> u64 {
     // 0-9, then seven characters further A-Z, then six further a-z.
-    b'0'.wrapping_add(symbol).wrapping_add(above(symbol, 9, 7)).wrapping_add(above(symbol, 35, 6))
+    symbols + all(b'0') + above(symbols, 9, 7) + above(symbols, 35, 6)
 }
 
 #[inline(always)]
-const fn base64url(symbol: u8) -> u8 {
+const fn base64url(symbols: u64) -> u64 {
     // A-Z, six further a-z, back to 0-9, back to '-', on to '_'.
-    let letter = b'A'.wrapping_add(symbol).wrapping_add(above(symbol, 25, 6));
-    let digit = letter.wrapping_sub(above(symbol, 51, 75));
-    digit.wrapping_sub(above(symbol, 61, 13)).wrapping_add(above(symbol, 62, 49))
+    let letters = symbols + all(b'A') + above(symbols, 25, 6);
+    letters - above(symbols, 51, 75) - above(symbols, 61, 13) + above(symbols, 62, 49)
 }
 
 #[inline(always)]
-pub(crate) const fn hex(symbol: u8) -> u8 {
-    b'0'.wrapping_add(symbol).wrapping_add(above(symbol, 9, b'a' - b'9' - 1))
+pub(crate) const fn hex(symbols: u64) -> u64 {
+    symbols + all(b'0') + above(symbols, 9, b'a' - b'9' - 1)
 }
 
 #[inline(always)]
-const fn base32(symbol: u8) -> u8 {
-    b'A'.wrapping_add(symbol).wrapping_sub(above(symbol, 25, b'Z' + 1 - b'2'))
+const fn base32(symbols: u64) -> u64 {
+    symbols + all(b'A') - above(symbols, 25, b'Z' + 1 - b'2')
 }
 
 /// The character at a secret place, with all of them read.
@@ -239,8 +238,16 @@ fn scan(characters: &[u8], symbol: u8) -> u8 {
 mod tests {
     use super::*;
 
-    fn mapped(size: u8, character: impl Fn(u8) -> u8) -> String {
-        (0..size).map(|symbol| char::from(character(symbol))).collect()
+    fn mapped(size: u8, characters: impl Fn(u64) -> u64) -> String {
+        // Each symbol in each byte of a word, beside others.
+        let character = |symbol: u8| {
+            let bytes = characters(all(symbol)).to_le_bytes();
+            assert_eq!(bytes, [bytes[0]; 8]);
+            let beside = characters(u64::from(symbol) << 24).to_le_bytes();
+            assert_eq!(beside[3], bytes[0]);
+            char::from(bytes[0])
+        };
+        (0..size).map(character).collect()
     }
 
     #[test]
@@ -252,8 +259,49 @@ mod tests {
         assert_eq!(mapped(64, base64url), format!("{upper}{lower}{digits}-_"));
         assert_eq!(mapped(16, hex), "0123456789abcdef");
         assert_eq!(mapped(32, base32), format!("{upper}234567"));
-        let all: String = ('!'..='~').collect();
-        assert_eq!(mapped(94, |symbol| scan(all.as_bytes(), symbol)), all);
+        let printable: Vec<u8> = (b'!'..=b'~').collect();
+        let scanned: Vec<u8> = (0..94).map(|symbol| scan(&printable, symbol)).collect();
+        assert_eq!(scanned, printable);
+    }
+
+    /// The symbols of a word by the definition: digits of the high half of `word * size^k`, if the low half is not among
+    /// the too many.
+    fn by_definition(word: u64, size: u8, count: u32) -> Option<Vec<u8>> {
+        let results = u128::from(size).pow(count);
+        // word * size^count in two halves; size^count is at most 2^64.
+        let (high, low) = match u64::try_from(results) {
+            Ok(results) => {
+                let product = u128::from(word) * u128::from(results);
+                (product >> 64, product as u64)
+            }
+            Err(_) => (u128::from(word), 0),
+        };
+        let digit = |place: u32| (high / u128::from(size).pow(count - 1 - place) % u128::from(size)) as u8;
+        (u128::from(low) >= (1 << 64) % results).then(|| (0..count).map(digit).collect())
+    }
+
+    #[test]
+    fn symbols_are_the_digits_of_an_unbiased_number() {
+        let mut words = vec![0, 1, u64::MAX, u64::MAX - 1, 1 << 63];
+        words.extend((0..2000).map(|_| u64::from_ne_bytes(weir_kernel::array().expect("ready"))));
+        for size in 2..=94u8 {
+            let count = symbols_per_word(size);
+            for word in &words {
+                let bytes = |groups: [u64; 2]| groups.map(u64::to_le_bytes).concat()[..count].to_vec();
+                let found = symbols(*word, size).map(bytes);
+                assert_eq!(found, by_definition(*word, size, count as u32), "{word} of {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn few_words_are_thrown_away() {
+        for size in 2..=94u8 {
+            let results = u128::from(size).pow(symbols_per_word(size) as u32);
+            assert!(results <= 1 << 64);
+            let share = ((1u128 << 64) % results) as f64 / 2f64.powi(64);
+            assert!(share < 0.001, "{size}: {share}");
+        }
     }
 
     #[test]
@@ -265,24 +313,5 @@ mod tests {
         for (bad, character) in [("a b", ' '), ("aé", 'é'), ("a\n", '\n'), ("a\u{7f}", '\u{7f}')] {
             assert_eq!(Alphabet::custom(bad), Err(AlphabetError::NotPrintableAscii(character)));
         }
-    }
-
-    #[test]
-    fn a_draw_is_as_long_as_it_must_be() {
-        assert_eq!(groups::<6>(62, 32), 5);
-        assert_eq!(groups::<6>(64, 32), 4);
-        assert_eq!(groups::<4>(16, 33), 5);
-        assert_eq!(groups::<7>(94, 1 << 20), MAX_GROUPS);
-        assert_eq!(groups::<1>(2, 1), 1);
-    }
-
-    #[test]
-    fn symbols_out_of_range_leave_no_gap() {
-        let word = [61, 62, 0, 63, 1, 2, 62, 3].iter().rev().fold(0u64, |word, symbol| word << 6 | symbol);
-        let mut places = [0; GROUP];
-        assert_eq!(keep::<6>(word, 62, &mut places), 5);
-        assert_eq!(places[..5], [61, 0, 1, 2, 3]);
-        assert_eq!(keep::<6>(word, 64, &mut places), 8);
-        assert_eq!(keep::<6>(u64::MAX, 62, &mut places), 0);
     }
 }

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 use weir_kernel::{Error, Purpose};
 use zeroize::Zeroize;
 
-use crate::alphabet::{Alphabet, SLACK};
+use crate::alphabet::Alphabet;
 use crate::integer::Words;
 use crate::secret::Secret;
 
@@ -152,7 +152,7 @@ impl Password {
         match &self.0 {
             Form::Words { count, separator } => phrase(*count, separator),
             Form::Characters { length, classes, alphabet } => {
-                let mut text = Vec::with_capacity(*length + SLACK);
+                let mut text = Vec::with_capacity(*length);
                 // All over again until it fits: the only way that leaves every fitting one equally likely. At worst
                 // one in a dozen fits.
                 loop {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use weir_kernel::{Error, Purpose};
 
-use crate::alphabet::{Alphabet, SLACK, base62};
+use crate::alphabet::{Alphabet, base62};
 use crate::crc32::crc32;
 use crate::secret::Secret;
 
@@ -18,7 +18,7 @@ pub(crate) const CHECKSUM_CHARACTERS: usize = 6;
 /// # Errors
 /// Those of the draw.
 pub fn key() -> Result<Secret, Error> {
-    let mut text = Vec::with_capacity(KEY_CHARACTERS + SLACK);
+    let mut text = Vec::with_capacity(KEY_CHARACTERS);
     Alphabet::Base62.mint(Purpose::Token, KEY_CHARACTERS, &mut text)?;
     Ok(secret(text))
 }
@@ -88,7 +88,7 @@ impl Token {
     pub fn mint(&self) -> Result<Secret, Error> {
         let more = if self.checksum { CHECKSUM_CHARACTERS } else { 0 };
         // The right capacity at once: growing would leave a copy of the secret behind.
-        let mut text = Vec::with_capacity(self.prefix.len() + self.characters + more.max(SLACK));
+        let mut text = Vec::with_capacity(self.prefix.len() + self.characters + more);
         text.extend_from_slice(self.prefix.as_bytes());
         self.alphabet.mint(Purpose::Token, self.characters, &mut text)?;
         if self.checksum {
@@ -198,13 +198,11 @@ impl std::error::Error for TokenError {}
 
 /// The checksum of a token's beginning, as the six characters at its end: CRC-32, most significant digit first.
 pub(crate) fn checksum(beginning: &[u8]) -> [u8; CHECKSUM_CHARACTERS] {
-    let mut rest = crc32(beginning);
-    let mut digits = [0; CHECKSUM_CHARACTERS];
-    for digit in digits.iter_mut().rev() {
-        *digit = base62((rest % 62) as u8);
-        rest /= 62;
-    }
-    digits
+    let sum = u64::from(crc32(beginning));
+    let digit = |place: u32| sum / 62u64.pow(place) % 62;
+    let digits = (0..CHECKSUM_CHARACTERS as u32).fold(0, |digits, place| digits << 8 | digit(place));
+    let [text @ .., _, _] = base62(digits).to_le_bytes();
+    text
 }
 
 /// Characters of an alphabet, which are ASCII, as a secret.

@@ -98,14 +98,17 @@ impl Uuid {
 
     /// The text with hyphens, in lower case. Computed, since an id may be a secret to some.
     fn text(self) -> [u8; 36] {
+        let digits = self.0.as_chunks().0.iter().flat_map(|four: &[u8; 4]| {
+            // Eight digits, one in each byte of a word.
+            let spread = four
+                .iter()
+                .rev()
+                .fold(0, |word, byte| word << 16 | u64::from(byte & 15) << 8 | u64::from(byte >> 4));
+            hex(spread).to_le_bytes()
+        });
         let mut text = [b'-'; 36];
-        let places = (0..36).filter(|at| ![8, 13, 18, 23].contains(at));
-        let digits = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-        for (place, digit) in places.zip(digits) {
-            if let Some(character) = text.get_mut(place) {
-                *character = hex(digit);
-            }
-        }
+        let places = text.iter_mut().enumerate().filter(|(at, _)| ![8, 13, 18, 23].contains(at));
+        places.zip(digits).for_each(|((_, place), digit)| *place = digit);
         text
     }
 }
