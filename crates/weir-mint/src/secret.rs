@@ -1,43 +1,91 @@
-//! Secrets.
+//! How a minted credential is held.
+
+use std::fmt;
 
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
-/// A text that is not printed.
+/// A text that is to be known to as few as possible.
+///
+/// It does not print, it compares in constant time (only a difference of lengths shows), and it erases itself when
+/// dropped. [`Secret::expose`] is the one way to the text, so that whoever reads code can search for it.
 #[derive(Clone)]
 pub struct Secret(Zeroizing<String>);
 
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
+impl Secret {
+    /// Takes over a text that is a secret. No copy of it is left elsewhere.
+    #[must_use]
+    pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
-}
 
-impl Secret {
     /// The text.
+    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether this is it, in constant time.
-    pub fn matches(&self, shown: &[u8]) -> bool {
-        self.0.as_bytes().ct_eq(shown).into()
+    /// Compares with what somebody presented, in constant time.
+    #[must_use]
+    pub fn matches(&self, presented: &[u8]) -> bool {
+        self.0.as_bytes().ct_eq(presented).into()
     }
 }
 
-/// A default credential.
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        self.matches(other.0.as_bytes())
+    }
+}
+
+impl Eq for Secret {}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
+
+/// For `#[serde(serialize_with = "weir_mint::expose")]`: writes the text of a field that is meant to be shown, such as a
+/// credential in the answer to the request that made it. `Secret` itself has no `Serialize`.
 ///
 /// # Errors
-/// When the kernel's generator is not ready or refuses.
-pub fn key() -> Result<Secret, weir_kernel::Error> {
-    const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-    let mut text = String::with_capacity(32);
-    while text.len() < 32 {
-        for byte in weir_kernel::array_for::<40>(weir_kernel::Purpose::Token)? {
-            if byte < 248 && text.len() < 32 {
-                text.push(char::from(ALPHABET[usize::from(byte) % 62]));
-            }
+/// Those of the serializer.
+#[cfg(feature = "serde")]
+pub fn expose<S: serde::Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Secret {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::new)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_does_not_print() {
+        let secret = Secret::new("hunter2".to_owned());
+        assert_eq!(format!("{secret:?} {:?}", Some(&secret)), "Secret(…) Some(Secret(…))");
+    }
+
+    #[test]
+    fn equality_is_that_of_the_texts() {
+        let secret = Secret::new("hunter2".to_owned());
+        assert_eq!(secret, Secret::new("hunter2".to_owned()));
+        for other in ["hunter3", "Hunter2", "hunter", "hunter22", ""] {
+            assert_ne!(secret, Secret::new(other.to_owned()));
+            assert!(!secret.matches(other.as_bytes()));
         }
     }
-    Ok(text.into())
 }

@@ -59,14 +59,20 @@ const FOLDERS: &[(&str, &str, KeyKind)] = &[("/etc/wireguard", ".conf", KeyKind:
 /// The keys that are there, and those places that could not be looked at.
 pub(super) fn known_keys(root: &Root) -> Vec<KnownKey> {
     let single = PLACES.iter().map(|(path, kind)| ((*path).to_owned(), *kind));
-    let several = FOLDERS.iter().flat_map(|(folder, ending, kind)| {
-        let names = root.list(folder).unwrap_or_default();
-        let keys = names.into_iter().filter(|name| name.ends_with(ending)).take(64);
-        keys.map(|name| (format!("{folder}/{name}"), *kind)).collect::<Vec<_>>()
+    let several = FOLDERS.iter().flat_map(|(folder, ending, kind)| match root.list(folder) {
+        Ok(names) => {
+            let keys = names.into_iter().filter(|name| name.ends_with(ending)).take(64);
+            keys.map(|name| (format!("{folder}/{name}"), *kind)).collect()
+        }
+        Err(Unknown::Absent) => Vec::new(),
+        // Which keys are in it cannot be seen; the folder stands for them.
+        Err(_) => vec![((*folder).to_owned(), *kind)],
     });
     let key = |(path, kind): (String, KeyKind)| {
         let made_on = (kind == KeyKind::SshHost).then(|| made_on(root, &path)).flatten();
-        KnownKey { meta: root.meta(&path), path, kind, made_on }
+        let folder = FOLDERS.iter().any(|(folder, ..)| *folder == path);
+        let meta = if folder { root.list(&path).and(Err(Unknown::Absent)) } else { root.meta(&path) };
+        KnownKey { meta, path, kind, made_on }
     };
     single.chain(several).map(key).filter(|key| key.meta != Err(Unknown::Absent)).collect()
 }

@@ -44,6 +44,8 @@ pub struct Host {
     pub pool: EntropyPool,
     /// Whether the generator is ready, and since when.
     pub readiness: Readiness,
+    /// Whether this look was root's, whom nothing but a policy keeps out. Only of the running host.
+    pub superuser: Fact<bool>,
     /// By which way draws go. Only of the running host.
     pub way: Fact<Way>,
     /// The kernel log.
@@ -93,6 +95,7 @@ impl Host {
         let cpu = Cpu::read(root);
         Self {
             readiness: Readiness { ready: ready(root, &pool, &log), after_boot: ready_after_boot(&log) },
+            superuser: if root.is_live() { Ok(is_superuser()) } else { Err(Unknown::Absent) },
             way: if root.is_live() { Ok(crate::way()) } else { Err(Unknown::Absent) },
             hw_random: HwRandom::read(root),
             tpms: generators::tpms(root),
@@ -111,6 +114,11 @@ impl Host {
             cpu,
         }
     }
+}
+
+fn is_superuser() -> bool {
+    // SAFETY: no preconditions, cannot fail.
+    unsafe { libc::geteuid() == 0 }
 }
 
 fn ready(root: &Root, pool: &EntropyPool, log: &Fact<KernelLog>) -> Fact<bool> {

@@ -66,8 +66,6 @@ pub enum SeedKeeper {
     SystemdBoot,
     /// Ubuntu's pollinate, which marks that it ran.
     Pollinate,
-    /// OpenSSL of old, for one user.
-    OpenSsl,
 }
 
 /// A seed file, or the place where it would be.
@@ -95,7 +93,6 @@ const PLACES: &[(&str, SeedKeeper)] = &[
     ("/efi/loader/random-seed", SeedKeeper::SystemdBoot),
     ("/boot/efi/loader/random-seed", SeedKeeper::SystemdBoot),
     ("/var/cache/pollinate/seeded", SeedKeeper::Pollinate),
-    ("/root/.rnd", SeedKeeper::OpenSsl),
 ];
 
 /// The seed files that are there, and those places that could not be looked at.

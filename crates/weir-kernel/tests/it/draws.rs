@@ -111,8 +111,7 @@ pub(crate) fn draw_without_system_calls() {
 #[test]
 fn a_draw_from_the_vdso_makes_no_system_call() {
     if way() == Way::Syscall {
-        eprintln!("SKIPPED: a_draw_from_the_vdso_makes_no_system_call: this kernel's vDSO has no getrandom");
-        return;
+        testkit::skip!("this kernel's vDSO has no getrandom");
     }
     // The kernel reseeds about once a minute and then the vDSO rightly makes one call: odds of meeting it 10^-4.
     let output = run("strict", || Ok(()));

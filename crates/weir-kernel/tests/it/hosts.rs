@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use testkit::TempDir;
 use weir_kernel::host::{
     Accounting, BootSeed, Daemon, Fact, Host, Hypervisor, LogSource, ReadyBy, Root, Unknown, VmClock, VmGenId,
 };
@@ -14,31 +15,26 @@ fn recorded(name: &str) -> Host {
     Host::read(&Root::at(&dir).unwrap())
 }
 
-/// An empty folder of this test's own, removed at its end.
-struct Folder(PathBuf);
+/// A tree of a test's own.
+struct Tree(TempDir);
 
-impl Folder {
-    fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("weir-kernel-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
+impl Tree {
+    fn new() -> Self {
+        Self(TempDir::new())
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.0.join(path.trim_start_matches('/'))
     }
 
     fn write(&self, path: &str, content: impl AsRef<[u8]>) {
-        let file = self.0.join(path.trim_start_matches('/'));
+        let file = self.path(path);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, content).unwrap();
     }
 
     fn host(&self) -> Host {
-        Host::read(&Root::at(&self.0).unwrap())
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        Host::read(&Root::at(self.0.path()).unwrap())
     }
 }
 
@@ -74,11 +70,11 @@ fn readiness_and_its_moment_come_from_the_log() {
 
 #[test]
 fn a_log_that_was_overwritten_proves_nothing() {
-    let folder = Folder::new("overwritten");
-    folder.write("/proc/sys/kernel/random/poolsize", "4096\n");
-    folder.write("/proc/sys/kernel/random/entropy_avail", "3000\n");
-    folder.write("/dev/kmsg", "[99999.000000] usb 1-1: new device\n");
-    let host = folder.host();
+    let tree = Tree::new();
+    tree.write("/proc/sys/kernel/random/poolsize", "4096\n");
+    tree.write("/proc/sys/kernel/random/entropy_avail", "3000\n");
+    tree.write("/dev/kmsg", "[99999.000000] usb 1-1: new device\n");
+    let host = tree.host();
     assert_eq!(host.readiness.ready, Err(Unknown::Lost));
     assert_eq!(host.readiness.after_boot, Err(Unknown::Lost));
 }
@@ -139,15 +135,15 @@ fn hypervisors_and_clone_signals_are_found() {
 
 #[test]
 fn a_vmclock_page_is_read() {
-    let folder = Folder::new("vmclock");
+    let tree = Tree::new();
     let mut page = vec![0; 4096];
     page[..4].copy_from_slice(b"VCLK");
     page[4..8].copy_from_slice(&4096u32.to_le_bytes());
     page[8] = 1;
     page[25] = 1; // flag bit 8
     page[104] = 42;
-    folder.write("/dev/vmclock0", page);
-    let clock = folder.host().clone_signals.vmclock;
+    tree.write("/dev/vmclock0", page);
+    let clock = tree.host().clone_signals.vmclock;
     assert_eq!(clock.page, Ok(VmClock { generation: Some(42), disruption: 0 }));
     assert_eq!(clock.offered, Ok(true));
 }
@@ -159,15 +155,15 @@ fn a_container_is_told_from_a_machine_made_of_a_containers_image() {
     assert_eq!(container.system.as_deref(), Some("Alpine Linux v3.20"));
     assert_eq!(recorded("kvm-virtio-rng").container, Ok(None));
 
-    let folder = Folder::new("not-a-container");
-    folder.write("/.dockerenv", "");
-    assert_eq!(folder.host().container.map(|container| container.is_some()), Ok(true));
-    folder.write(
+    let tree = Tree::new();
+    tree.write("/.dockerenv", "");
+    assert_eq!(tree.host().container.map(|container| container.is_some()), Ok(true));
+    tree.write(
         "/RECORDED",
         "/proc/self/ns/pid text=pid:[4026531836]\n/proc/self/ns/uts text=uts:[4026531838]\n\
          /proc/self/ns/ipc text=ipc:[4026531839]\n",
     );
-    assert_eq!(folder.host().container, Ok(None));
+    assert_eq!(tree.host().container, Ok(None));
 }
 
 #[test]
@@ -210,7 +206,7 @@ fn early_readers_are_named() {
 
 #[test]
 fn an_empty_tree_knows_nothing_and_says_so() {
-    let host = Folder::new("empty").host();
+    let host = Tree::new().host();
     assert_eq!(host.pool.size_bits, Err(Unknown::Absent));
     assert_eq!(host.readiness.ready, Err(Unknown::Absent));
     assert_eq!(host.hypervisor, Err(Unknown::Absent));
@@ -222,23 +218,23 @@ fn an_empty_tree_knows_nothing_and_says_so() {
 
 #[test]
 fn a_tree_cannot_lead_out_block_or_flood() {
-    let folder = Folder::new("hostile");
+    let tree = Tree::new();
     let random = "/proc/sys/kernel/random";
-    fs::create_dir_all(folder.0.join("proc/sys/kernel/random")).unwrap();
+    fs::create_dir_all(tree.path("proc/sys/kernel/random")).unwrap();
     // Out of the root: an absolute link, and one with dots. Inside the root both lead nowhere.
-    symlink("/proc/sys/kernel/random/poolsize", folder.0.join("proc/sys/kernel/random/poolsize")).unwrap();
-    symlink("../../../../../../../../etc/hostname", folder.0.join("proc/sys/kernel/hostname")).unwrap();
+    symlink("/proc/sys/kernel/random/poolsize", tree.path("proc/sys/kernel/random/poolsize")).unwrap();
+    symlink("../../../../../../../../etc/hostname", tree.path("proc/sys/kernel/hostname")).unwrap();
     // A pipe that nobody writes to, a folder where a file should be, a file without end.
     let pipe =
-        std::ffi::CString::new(folder.0.join("proc/cpuinfo").into_os_string().into_encoded_bytes()).unwrap();
+        std::ffi::CString::new(tree.path("proc/cpuinfo").into_os_string().into_encoded_bytes()).unwrap();
     // SAFETY: a string with its terminator.
     assert_eq!(unsafe { libc::mkfifo(pipe.as_ptr(), 0o600) }, 0);
-    fs::create_dir_all(folder.0.join("proc/uptime")).unwrap();
-    fs::File::create(folder.0.join("proc/cmdline")).unwrap().set_len(1 << 40).unwrap();
-    folder.write(&format!("{random}/entropy_avail"), "99999999999999999999999999\n");
-    folder.write("/dev/kmsg", vec![b'x'; 1 << 20]);
+    fs::create_dir_all(tree.path("proc/uptime")).unwrap();
+    fs::File::create(tree.path("proc/cmdline")).unwrap().set_len(1 << 40).unwrap();
+    tree.write(&format!("{random}/entropy_avail"), "99999999999999999999999999\n");
+    tree.write("/dev/kmsg", vec![b'x'; 1 << 20]);
     let start = Instant::now();
-    let host = folder.host();
+    let host = tree.host();
     assert!(start.elapsed() < Duration::from_secs(5));
     assert!(host.pool.size_bits.is_err() && host.kernel.hostname.is_err());
     assert!(host.cpu.is_err(), "{:?}", host.cpu);
@@ -249,12 +245,12 @@ fn a_tree_cannot_lead_out_block_or_flood() {
 
 #[test]
 fn an_extended_attribute_is_read_from_the_file_itself() {
-    let folder = Folder::new("xattr");
-    folder.write("/var/lib/systemd/random-seed", [0; 32]);
-    let path = folder.0.join("var/lib/systemd/random-seed");
+    let tree = Tree::new();
+    tree.write("/var/lib/systemd/random-seed", [0; 32]);
+    let path = tree.path("var/lib/systemd/random-seed");
     let c_path = std::ffi::CString::new(path.into_os_string().into_encoded_bytes()).unwrap();
     let creditable = |host: Host| -> Fact<bool> { host.seed_files[0].creditable.clone() };
-    assert_eq!(creditable(folder.host()), Ok(false));
+    assert_eq!(creditable(tree.host()), Ok(false));
     // SAFETY: two strings with their terminators, and one readable byte.
     let set = unsafe {
         let (name, value) = (c"user.random-seed-creditable", c"1");
@@ -266,7 +262,7 @@ fn an_extended_attribute_is_read_from_the_file_itself() {
         );
         return;
     }
-    assert_eq!(creditable(folder.host()), Ok(true));
+    assert_eq!(creditable(tree.host()), Ok(true));
 }
 
 #[test]

@@ -21,19 +21,17 @@ fn anybody_may_mix_and_count() {
 #[test]
 fn root_adds_and_reseeds() {
     if !is_root() {
-        eprintln!("SKIPPED: root_adds_and_reseeds: needs root");
-        return;
+        testkit::skip!("needs root");
     }
     let pool = Pool::open().unwrap();
     let sample = [7; Sample::MAX_BYTES];
-    match pool.add(Sample::uncredited(&sample).unwrap()) {
-        Err(PoolError::Denied) => eprintln!("SKIPPED: root_adds_and_reseeds: root without CAP_SYS_ADMIN"),
-        added => {
-            added.unwrap();
-            pool.add(Sample::uncredited(&[]).unwrap()).unwrap();
-            pool.reseed().unwrap();
-        }
+    let added = pool.add(Sample::uncredited(&sample).unwrap());
+    if added == Err(PoolError::Denied) {
+        testkit::skip!("root without CAP_SYS_ADMIN");
     }
+    added.unwrap();
+    pool.add(Sample::uncredited(&[]).unwrap()).unwrap();
+    pool.reseed().unwrap();
 }
 
 /// Runs as nobody.

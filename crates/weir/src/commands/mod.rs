@@ -2,6 +2,8 @@
 
 mod check;
 mod control;
+mod doctor;
+mod mint;
 mod start;
 mod version;
 
@@ -25,6 +27,10 @@ enum Command {
     Stop(control::StopArgs),
     Reload(control::ReloadArgs),
     Health(control::HealthArgs),
+    /// Is this host's randomness good, was it when its keys were made, and does it need a daemon?
+    Doctor(doctor::Args),
+    /// Mint unguessable values: tokens, ids, bytes, passwords, integers, orders
+    Mint(mint::Args),
     Version(version::Args),
 }
 
@@ -36,6 +42,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Stop(args) => control::stop(&args),
         Command::Reload(args) => control::reload(&args),
         Command::Health(args) => control::health(&args),
+        Command::Doctor(args) => return doctor::run(&args),
+        Command::Mint(args) => return mint::run(&args),
         Command::Version(args) => return version::run(&args),
     };
     match result {

@@ -1,0 +1,5 @@
+//! Verdicts on recorded hosts.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "all of this crate is a test")]
+
+mod golden;
+mod verdicts;

@@ -1,0 +1,265 @@
+//! Verdicts where a host is changed in one respect.
+
+use std::path::Path;
+use std::time::Duration;
+
+use weir_doctor::{
+    Finding, Phase, Probe, ProbeFailure, Report, Style, Verdict, examine, examine_with_probe, text,
+};
+use weir_kernel::host::{Daemon, Fact, Host, Process, Root, Unknown};
+
+fn host(name: &str) -> Host {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../weir-kernel/testdata/hosts").join(name);
+    Host::read(&Root::at(&dir).unwrap())
+}
+
+fn finding<'a>(report: &'a Report, id: &str) -> &'a Finding {
+    report.findings().find(|finding| finding.id == id).unwrap_or_else(|| panic!("no finding {id}"))
+}
+
+fn verdict(host: &Host, id: &str) -> Option<Verdict> {
+    examine(host).findings().find(|finding| finding.id == id).map(|finding| finding.verdict)
+}
+
+#[test]
+fn two_hundred_and_fifty_six_is_full_and_not_low() {
+    let report = examine(&host("bare-metal"));
+    assert_eq!(finding(&report, "kernel.entropy").verdict, Verdict::Ok);
+    assert!(finding(&report, "kernel.entropy").why.contains("full"));
+}
+
+#[test]
+fn a_low_estimate_matters_only_where_random_blocks() {
+    let mut old = host("old-drained");
+    assert_eq!(verdict(&old, "kernel.entropy"), Some(Verdict::Warning));
+    old.pool.available_bits = Ok(1000);
+    assert_eq!(verdict(&old, "kernel.entropy"), Some(Verdict::Ok));
+    // Linux 5.6 to 5.17: the old accounting without the blocking pool.
+    old.pool.available_bits = Ok(12);
+    old.pool.read_wakeup_bits = Err(Unknown::Absent);
+    assert_eq!(verdict(&old, "kernel.entropy"), Some(Verdict::Ok));
+}
+
+#[test]
+fn nothing_is_wrong_with_what_could_not_be_seen() {
+    let mut blind = host("bare-metal");
+    blind.log = Err(Unknown::Denied);
+    blind.readiness.after_boot = Err(Unknown::Denied);
+    blind.processes = Err(Unknown::Denied);
+    blind.clone_signals.vmgenid = Err(Unknown::Denied);
+    blind.cpu = Err(Unknown::Denied);
+    blind.boot_seeds = Err(Unknown::Denied);
+    blind.hw_random.available = Err(Unknown::Denied);
+    blind.pool.accounting = Err(Unknown::Denied);
+    blind.keys.iter_mut().for_each(|key| key.meta = Err(Unknown::Denied));
+    blind.seed_files.iter_mut().for_each(|file| file.meta = Err(Unknown::Denied));
+    let report = examine(&blind);
+    assert!(report.findings().all(|finding| finding.verdict <= Verdict::Note), "{report:#?}");
+    assert_eq!(report.exit_status(), 0);
+    for what in
+        ["kernel log", "when the generator became ready", "instructions", "seed file", "/etc/ssh/", "counts"]
+    {
+        assert!(
+            report.unseen.iter().any(|unseen| unseen.what.contains(what)),
+            "{what} is not listed as unseen"
+        );
+    }
+}
+
+#[test]
+fn not_to_see_the_main_thing_is_a_status_of_its_own() {
+    let mut blind = host("bare-metal");
+    blind.readiness.ready = Err(Unknown::Denied);
+    let report = examine(&blind);
+    assert_eq!((report.verdict, report.exit_status()), (Verdict::Unknown, 3));
+    // But what is certainly wrong outweighs it.
+    blind.seed_files[0].meta.as_mut().unwrap().mode = 0o644;
+    assert_eq!(examine(&blind).exit_status(), 1);
+}
+
+#[test]
+fn keys_of_this_boot_are_judged_by_the_moment_of_readiness() {
+    let made = |after_boot: i64| {
+        let mut host = host("kvm-no-virtio-rng");
+        host.keys[0].meta.as_mut().unwrap().modified = host.kernel.booted.clone().unwrap() + after_boot;
+        verdict(&host, "keys.early")
+    };
+    // Ready after 21.48 s.
+    assert_eq!(made(-100), None, "an earlier boot cannot be judged");
+    assert_eq!(made(0), Some(Verdict::Critical));
+    assert_eq!(made(18), Some(Verdict::Critical));
+    assert_eq!(made(19), None, "within what the clocks may differ by");
+    assert_eq!(made(21), None);
+    assert_eq!(made(3600), None);
+}
+
+#[test]
+fn keys_made_while_not_ready_are_early_whenever_that_will_end() {
+    let mut unready = host("not-ready");
+    unready.keys = host("kvm-no-virtio-rng").keys;
+    unready.keys[0].meta.as_mut().unwrap().modified = unready.kernel.booted.clone().unwrap() + 5;
+    assert_eq!(verdict(&unready, "keys.early"), Some(Verdict::Critical));
+}
+
+#[test]
+fn keys_are_copies_only_if_they_are_older_than_the_clone() {
+    let mut cloned = host("cloned-vm");
+    assert_eq!(verdict(&cloned, "keys.copied"), Some(Verdict::Warning));
+    assert_eq!(verdict(&cloned, "keys.copied-identity"), Some(Verdict::Warning));
+    let after = cloned.kernel.booted.clone().unwrap() + 86_500;
+    cloned.keys.iter_mut().for_each(|key| key.meta.as_mut().unwrap().modified = after);
+    assert_eq!(verdict(&cloned, "keys.copied"), None);
+    assert_eq!(verdict(&cloned, "keys.copied-identity"), None);
+    assert_eq!(verdict(&cloned, "keys.made-elsewhere"), Some(Verdict::Note));
+}
+
+#[test]
+fn seed_files_are_judged_by_mode_age_length_and_origin() {
+    let judged = |change: fn(&mut Host)| {
+        let mut host = host("bare-metal");
+        change(&mut host);
+        verdict(&host, "seeds.file")
+    };
+    assert_eq!(judged(|_| {}), Some(Verdict::Ok));
+    assert_eq!(judged(|host| host.seed_files[0].meta.as_mut().unwrap().mode = 0o640), Some(Verdict::Warning));
+    assert_eq!(judged(|host| host.seed_files[0].meta.as_mut().unwrap().bytes = 20), Some(Verdict::Note));
+    assert_eq!(
+        judged(|host| host.seed_files[0].meta.as_mut().unwrap().modified -= 100),
+        Some(Verdict::Warning)
+    );
+    assert_eq!(
+        judged(|host| {
+            host.seed_files[0].meta.as_mut().unwrap().modified -= 100;
+            host.seed_files[0].creditable = Ok(false);
+        }),
+        Some(Verdict::Note),
+        "a seed used twice is harmless where it counts for nothing"
+    );
+}
+
+#[test]
+fn each_daemon_is_judged_by_what_it_does_here() {
+    let judged = |name: &str, daemon| {
+        let mut host = host(name);
+        let process = Process { pid: 7, name: "feeder".to_owned() };
+        host.processes.as_mut().unwrap().daemons = vec![(daemon, process)];
+        verdict(&host, "daemons.running")
+    };
+    for daemon in [Daemon::Haveged, Daemon::Rngd, Daemon::Jitterentropy] {
+        assert_eq!(judged("bare-metal", daemon), Some(Verdict::Note), "{daemon:?}");
+        assert_eq!(judged("old-drained", daemon), Some(Verdict::Ok), "{daemon:?}");
+    }
+    assert_eq!(judged("kvm-no-virtio-rng", Daemon::Jitterentropy), Some(Verdict::Ok));
+    assert_eq!(judged("kvm-no-virtio-rng", Daemon::Haveged), Some(Verdict::Note));
+    assert_eq!(judged("bare-metal", Daemon::WeirFeed), Some(Verdict::Ok));
+    let mut idle = host("bare-metal");
+    idle.hw_random.quality = Ok(0);
+    idle.processes.as_mut().unwrap().daemons =
+        vec![(Daemon::Rngd, Process { pid: 7, name: "rngd".to_owned() })];
+    assert_eq!(verdict(&idle, "daemons.running"), Some(Verdict::Ok));
+}
+
+#[test]
+fn a_host_that_lacks_and_is_fed_is_not_told_to_get_a_daemon() {
+    let mut fed = host("old-drained");
+    assert_eq!(verdict(&fed, "daemons.needed"), Some(Verdict::Warning));
+    fed.processes.as_mut().unwrap().daemons =
+        vec![(Daemon::Haveged, Process { pid: 7, name: "haveged".to_owned() })];
+    assert_eq!(verdict(&fed, "daemons.needed"), None);
+}
+
+fn probe(name_ms: u64, connect_ms: u64, tls_ms: u64) -> Probe {
+    let phases = [(Phase::Name, name_ms), (Phase::Connect, connect_ms), (Phase::Tls, tls_ms)];
+    let phases = phases.map(|(phase, ms)| (phase, Duration::from_millis(ms))).to_vec();
+    Probe { target: "api.example:443".to_owned(), phases, failure: None, certificate: None }
+}
+
+#[test]
+fn a_slow_connection_is_blamed_on_the_phase_that_was_slow() {
+    let judged = |name: &str, probe: Probe| {
+        let report = examine_with_probe(&host(name), &probe);
+        let finding = finding(&report, "probe.connection");
+        (finding.verdict, finding.why.clone())
+    };
+    let (verdict, why) = judged("bare-metal", probe(3, 10, 20));
+    assert_eq!((verdict, why.contains("no process")), (Verdict::Ok, true));
+    let (verdict, why) = judged("bare-metal", probe(5005, 10, 20));
+    assert_eq!((verdict, why.contains("name server")), (Verdict::Warning, true));
+    let (verdict, why) = judged("bare-metal", probe(3, 1010, 20));
+    assert_eq!((verdict, why.contains("Packets")), (Verdict::Warning, true));
+    let (verdict, why) = judged("old-drained", probe(3, 10, 30_000));
+    assert_eq!((verdict, why.contains("java (2201)")), (Verdict::Warning, true), "{why}");
+    let (verdict, why) = judged("not-ready", probe(3, 10, 30_000));
+    assert_eq!((verdict, why.contains("not ready")), (Verdict::Critical, true));
+}
+
+#[test]
+fn a_connection_that_failed_says_where_and_a_bad_certificate_is_only_noted() {
+    let mut broken = probe(3, 0, 0);
+    broken.phases.truncate(1);
+    broken.failure = Some(ProbeFailure { phase: Phase::Connect, why: "refused".to_owned() });
+    let report = examine_with_probe(&host("bare-metal"), &broken);
+    assert_eq!(report.exit_status(), 1);
+    assert!(finding(&report, "probe.connection").what.contains("failed at the TCP connection: refused"));
+    let mut expired = probe(3, 10, 20);
+    expired.certificate = Some("expired".to_owned());
+    let report = examine_with_probe(&host("bare-metal"), &expired);
+    assert_eq!((report.exit_status(), finding(&report, "probe.certificate").verdict), (0, Verdict::Note));
+}
+
+#[test]
+fn text_has_colour_only_when_asked_and_fits_the_screen() {
+    for name in ["bare-metal", "keys-too-early"] {
+        let report = examine(&host(name));
+        let plain = text(&report, Style::Plain);
+        assert!(!plain.contains('\x1b'));
+        let prose = plain.lines().filter(|line| !line.trim_start().starts_with('$'));
+        assert!(prose.clone().all(|line| line.chars().count() <= 100), "{plain}");
+        assert!(plain.lines().all(|line| line.trim_end() == line), "{plain}");
+        let coloured = text(&report, Style::Colour);
+        assert!(coloured.contains("\x1b[32mok\x1b[0m"));
+    }
+}
+
+#[test]
+fn every_finding_is_a_sentence_and_its_remedy_one_line() {
+    for name in
+        ["bare-metal", "not-ready", "old-drained", "cloned-vm", "baked-image", "keys-too-early", "container"]
+    {
+        for finding in examine(&host(name)).findings() {
+            assert!(finding.why.ends_with('.') && finding.why.matches(". ").count() == 0, "{}", finding.why);
+            assert!(!finding.what.ends_with('.'), "{}", finding.what);
+            assert!(finding.command.as_ref().is_none_or(|command| !command.contains('\n')));
+            let needs_remedy = finding.verdict >= Verdict::Warning;
+            assert!(!needs_remedy || finding.command.is_some(), "{name}: {} has no remedy", finding.id);
+        }
+    }
+}
+
+#[test]
+fn facts_that_are_known_and_fine_stay_fine_when_the_log_is_lost() {
+    let mut long_up = host("bare-metal");
+    long_up.log.as_mut().unwrap().facts.from_boot = false;
+    long_up.log.as_mut().unwrap().facts.ready = None;
+    let lost: Fact<Duration> = Err(Unknown::Lost);
+    long_up.readiness.after_boot = lost;
+    let report = examine(&long_up);
+    assert_eq!(report.exit_status(), 0);
+    assert!(
+        report.unseen.iter().any(|unseen| unseen.command.as_deref() == Some("journalctl -k -b 0 -g random"))
+    );
+}
+
+#[test]
+fn a_remedy_is_written_once() {
+    let plain = text(&examine(&host("old-drained")), Style::Plain);
+    assert_eq!(plain.matches("virt-xml GUEST --add-device").count(), 1);
+    assert!(plain.contains("(the same remedy as above)"));
+}
+
+#[test]
+fn a_seed_that_came_with_the_image_is_no_source() {
+    let report = examine(&host("baked-image"));
+    assert!(!finding(&report, "sources.boot").what.contains("seed file"));
+    assert!(finding(&report, "seeds.file").what.contains("older than this instance"));
+}
