@@ -268,7 +268,8 @@ fn needs_token(config: &Config, listen: &Listen) -> bool {
         AdminAuth::Off => false,
         // A certificate is as good, and only TLS can ask for one.
         AdminAuth::Auto => {
-            !listen.address.ip().is_loopback() && !(listen.tls && config.admin_client_ca.is_some())
+            let certified = listen.tls && config.admin_client_ca.is_some();
+            !(certified || listen.address.ip().is_loopback())
         }
     }
 }
