@@ -35,8 +35,12 @@ impl Scheme {
 pub struct Client {
     /// The other end of the connection.
     pub peer: SocketAddr,
+    /// Its address, written out.
+    pub peer_text: Arc<str>,
     /// The client's address: the peer's, or what a trusted peer says it is.
     pub ip: IpAddr,
+    /// That address, written out.
+    pub ip_text: Arc<str>,
     /// Whether the peer is trusted to say who it speaks for.
     pub trusted: bool,
     /// The port that the client connected to.
@@ -61,6 +65,11 @@ impl RequestId {
             pair[1] = HEX[usize::from(byte & 15)];
         }
         Self(text)
+    }
+
+    /// Its digits, as bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// Its digits.

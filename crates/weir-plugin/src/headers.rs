@@ -58,7 +58,7 @@ impl Headers {
 
     /// The first value of a field.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.position(name).map(|at| self.value_at(at))
+        self.position(name.as_bytes()).map(|at| self.value_at(at))
     }
 
     /// The first value of a field, if it is text.
@@ -68,30 +68,74 @@ impl Headers {
 
     /// Every value of a field.
     pub fn get_all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let wanted = name.as_bytes();
+        let same =
+            move |(name, _): &(&[u8], &[u8])| name.len() == wanted.len() && name.eq_ignore_ascii_case(wanted);
+        self.iter().filter(same).map(|(_, value)| value)
     }
 
     /// Whether the field is there.
     pub fn contains(&self, name: &str) -> bool {
-        self.position(name).is_some()
+        self.position(name.as_bytes()).is_some()
     }
 
-    /// All fields in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.entries.iter().map(|e| (self.name(*e), &self.bytes[e.value.range()]))
+    /// All fields in order, names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.entries.iter().map(|e| (&self.bytes[e.name.range()], &self.bytes[e.value.range()]))
+    }
+
+    /// Writes the fields that `keep` lets through as lines of a head. Lines that stand together in the head that the
+    /// fields were parsed from are copied together.
+    pub fn write(&self, out: &mut Vec<u8>, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
+        let mut run: Option<Range<usize>> = None;
+        for entry in &self.entries {
+            let (name, value) = (entry.name.range(), entry.value.range());
+            if !keep(&self.bytes[name.clone()], &self.bytes[value.clone()]) {
+                continue;
+            }
+            let whole_line = self.bytes[name.end..].starts_with(b": ") && value.start == name.end + 2;
+            match &mut run {
+                Some(run)
+                    if whole_line
+                        && name.start == run.end + 2
+                        && self.bytes[run.end..].starts_with(b"\r\n") =>
+                {
+                    run.end = value.end;
+                    continue;
+                }
+                _ => {}
+            }
+            if let Some(run) = run.take() {
+                out.extend_from_slice(&self.bytes[run]);
+                out.extend_from_slice(b"\r\n");
+            }
+            if whole_line {
+                run = Some(name.start..value.end);
+            } else {
+                out.extend_from_slice(&self.bytes[name]);
+                out.extend_from_slice(b": ");
+                out.extend_from_slice(&self.bytes[value]);
+                out.extend_from_slice(b"\r\n");
+            }
+        }
+        if let Some(run) = run {
+            out.extend_from_slice(&self.bytes[run]);
+            out.extend_from_slice(b"\r\n");
+        }
     }
 
     /// Adds a field at the end. Bytes of the value that would end it are percent-encoded.
-    pub fn append(&mut self, name: &str, value: impl AsRef<[u8]>) {
+    pub fn append(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         let value = value.as_ref();
-        let name = self.store(name.as_bytes());
+        let name = self.store(name.as_ref());
         let value =
             if value.iter().any(|b| forbidden(*b)) { self.store_escaped(value) } else { self.store(value) };
         self.entries.push(Entry { name, value });
     }
 
     /// Makes a field have this value and no other. It takes the place of the first it had.
-    pub fn set(&mut self, name: &str, value: impl AsRef<[u8]>) {
+    pub fn set(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
+        let name = name.as_ref();
         let Some(at) = self.position(name) else { return self.append(name, value) };
         self.append(name, value);
         if let Some(new) = self.entries.pop() {
@@ -99,7 +143,7 @@ impl Headers {
         }
         let mut index = at + 1;
         while index < self.entries.len() {
-            if self.name(self.entries[index]).eq_ignore_ascii_case(name) {
+            if self.bytes[self.entries[index].name.range()].eq_ignore_ascii_case(name) {
                 self.entries.remove(index);
             } else {
                 index += 1;
@@ -115,13 +159,10 @@ impl Headers {
         self.entries.len() != before
     }
 
-    /// Removes every field that `keep` refuses.
-    pub fn retain(&mut self, mut keep: impl FnMut(&str, &[u8]) -> bool) {
+    /// Removes every field that `keep` refuses, by its name and value.
+    pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
         let bytes = &self.bytes;
-        self.entries.retain(|e| {
-            let name = std::str::from_utf8(&bytes[e.name.range()]).unwrap_or_default();
-            keep(name, &bytes[e.value.range()])
-        });
+        self.entries.retain(|e| keep(&bytes[e.name.range()], &bytes[e.value.range()]));
     }
 
     /// Takes over the fields of a parsed head: `head` is its bytes, `fields` are the places of names and values in it.
@@ -133,17 +174,11 @@ impl Headers {
         self.entries.extend(fields.map(|(name, value)| Entry { name: span(name), value: span(value) }));
     }
 
-    fn name(&self, entry: Entry) -> &str {
-        // Names are ASCII: stored from `&str`, or by a parser that lets nothing else through.
-        std::str::from_utf8(&self.bytes[entry.name.range()]).unwrap_or_default()
-    }
-
     fn value_at(&self, at: usize) -> &[u8] {
         &self.bytes[self.entries[at].value.range()]
     }
 
-    fn position(&self, name: &str) -> Option<usize> {
-        let wanted = name.as_bytes();
+    fn position(&self, wanted: &[u8]) -> Option<usize> {
         self.entries.iter().position(|e| {
             let range = e.name.range();
             range.len() == wanted.len() && self.bytes[range].eq_ignore_ascii_case(wanted)
@@ -192,7 +227,8 @@ mod tests {
     use super::*;
 
     fn list(headers: &Headers) -> Vec<(&str, &str)> {
-        headers.iter().map(|(n, v)| (n, std::str::from_utf8(v).unwrap())).collect()
+        let text = |bytes| std::str::from_utf8(bytes).unwrap();
+        headers.iter().map(|(n, v)| (text(n), text(v))).collect()
     }
 
     #[test]
@@ -229,5 +265,37 @@ mod tests {
         headers.fill(head, [(0..4, 6..7), (9..10, 12..14)].into_iter());
         headers.append("Z", "1");
         assert_eq!(list(&headers), [("Host", "a"), ("X", "yy"), ("Z", "1")]);
+    }
+
+    #[test]
+    fn lines_are_written_as_they_are_and_together_where_they_stand_together() {
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\nB:  spaced \r\nC: 3\r\nD: 4\nE: \r\n\r\n";
+        let at = |text: &[u8]| head.windows(text.len()).position(|w| w == text).unwrap();
+        let field = |name: &[u8], value: &[u8], gap: usize| {
+            let start = at(name);
+            (
+                start..start + 1.max(name.len() - 1),
+                start + name.len() + gap..start + name.len() + gap + value.len(),
+            )
+        };
+        let mut headers = Headers::new();
+        let fields = [
+            field(b"Host:", b"a", 1),
+            field(b"B:", b"spaced", 2),
+            field(b"C:", b"3", 1),
+            field(b"D:", b"4", 1),
+            field(b"E:", b"", 1),
+        ];
+        headers.fill(head, fields.into_iter());
+        headers.append("F", "6");
+        let mut out = Vec::new();
+        headers.write(&mut out, |_, _| true);
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "Host: a\r\nB: spaced\r\nC: 3\r\nD: 4\r\nE: \r\nF: 6\r\n"
+        );
+        let mut out = Vec::new();
+        headers.write(&mut out, |name, _| name != b"C" && name != b"Host");
+        assert_eq!(String::from_utf8(out).unwrap(), "B: spaced\r\nD: 4\r\nE: \r\nF: 6\r\n");
     }
 }

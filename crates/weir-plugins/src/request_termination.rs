@@ -81,7 +81,10 @@ impl Instance {
         let headers: Value = ctx
             .headers
             .iter()
-            .map(|(name, value)| (name.to_ascii_lowercase(), json!(String::from_utf8_lossy(value))))
+            .map(|(name, value)| {
+                let name = String::from_utf8_lossy(name).to_ascii_lowercase();
+                (name, json!(String::from_utf8_lossy(value)))
+            })
             .collect();
         let body = ctx.body.as_deref().map(String::from_utf8_lossy);
         json!({

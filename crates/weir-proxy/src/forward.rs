@@ -1,11 +1,10 @@
 //! The request as the service gets it: who it comes from, without what was meant for this gateway alone.
 
-use std::io::Write as _;
 use std::net::IpAddr;
 
-use weir_model::typed::Service;
 use weir_plugin::{Client, Ctx, Headers};
 
+use crate::config::Target;
 use crate::http1::Framing;
 use crate::settings::Settings;
 
@@ -61,7 +60,7 @@ pub(crate) fn drop_connection_named(headers: &mut Headers) {
 
 /// What the head of the forwarded request depends on besides its context.
 pub(crate) struct Onward<'a> {
-    pub(crate) service: &'a Service,
+    pub(crate) target: &'a Target,
     pub(crate) settings: &'a Settings,
     pub(crate) framing: Framing,
     /// What was cut off the front of the path.
@@ -79,7 +78,10 @@ pub(crate) fn write_head(out: &mut Vec<u8>, ctx: &Ctx<'_>, onward: &Onward<'_>) 
     out.push(b' ');
     out.extend_from_slice(ctx.upstream_target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\nHost: ");
-    write_host(out, ctx, onward);
+    match ctx.headers.get("Host") {
+        Some(host) if onward.preserve_host => out.extend_from_slice(host),
+        _ => out.extend_from_slice(onward.target.authority.as_bytes()),
+    }
     out.extend_from_slice(if onward.websocket {
         b"\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nX-Forwarded-For: "
     } else {
@@ -89,7 +91,7 @@ pub(crate) fn write_head(out: &mut Vec<u8>, ctx: &Ctx<'_>, onward: &Onward<'_>) 
         out.extend_from_slice(value);
         out.extend_from_slice(b", ");
     }
-    write_ip(out, client.peer.ip());
+    out.extend_from_slice(client.peer_text.as_bytes());
     put(out, "X-Forwarded-Proto", trusted("X-Forwarded-Proto").unwrap_or(client.scheme.as_str().as_bytes()));
     put(out, "X-Forwarded-Host", trusted("X-Forwarded-Host").unwrap_or(ctx.host.as_bytes()));
     out.extend_from_slice(b"\r\nX-Forwarded-Port: ");
@@ -101,10 +103,9 @@ pub(crate) fn write_head(out: &mut Vec<u8>, ctx: &Ctx<'_>, onward: &Onward<'_>) 
     if let Some(prefix) = trusted("X-Forwarded-Prefix").or(onward.prefix.map(str::as_bytes)) {
         put(out, "X-Forwarded-Prefix", prefix);
     }
-    out.extend_from_slice(b"\r\nX-Real-IP: ");
-    write_ip(out, client.ip);
+    put(out, "X-Real-IP", client.ip_text.as_bytes());
     if onward.settings.headers.request_id_upstream {
-        put(out, "X-Kong-Request-Id", ctx.id.as_str().as_bytes());
+        put(out, "X-Kong-Request-Id", ctx.id.as_bytes());
     }
     if onward.settings.headers.via {
         out.extend_from_slice(b"\r\nVia: ");
@@ -126,14 +127,8 @@ pub(crate) fn write_head(out: &mut Vec<u8>, ctx: &Ctx<'_>, onward: &Onward<'_>) 
         Framing::None | Framing::Close => {}
     }
     out.extend_from_slice(b"\r\n");
-    for (name, value) in
-        ctx.headers.iter().filter(|(name, value)| goes_on(name, value, onward.settings.headers.via))
-    {
-        out.extend_from_slice(name.as_bytes());
-        out.extend_from_slice(b": ");
-        out.extend_from_slice(value);
-        out.extend_from_slice(b"\r\n");
-    }
+    let via = onward.settings.headers.via;
+    ctx.headers.write(out, |name, value| goes_on(name, value, via));
     out.extend_from_slice(b"\r\n");
 }
 
@@ -145,34 +140,10 @@ fn put(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-fn write_ip(out: &mut Vec<u8>, ip: IpAddr) {
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "{}", ip.to_canonical());
-}
-
-fn write_host(out: &mut Vec<u8>, ctx: &Ctx<'_>, onward: &Onward<'_>) {
-    if onward.preserve_host
-        && let Some(host) = ctx.headers.get("Host")
-    {
-        out.extend_from_slice(host);
-        return;
-    }
-    let service = onward.service;
-    if service.host.contains(':') && !service.host.starts_with('[') {
-        let _ = write!(out, "[{}]", service.host);
-    } else {
-        out.extend_from_slice(service.host.as_bytes());
-    }
-    if service.port != service.protocol.default_port() {
-        out.push(b':');
-        out.extend_from_slice(itoa::Buffer::new().format(service.port).as_bytes());
-    }
-}
-
 /// Whether a client's field goes on to the service as it is: not those of the connection, nor those that are written
 /// anew. Decided by length first, as most names match none.
-fn goes_on(name: &str, value: &[u8], via: bool) -> bool {
-    let is = |other: &str| name.eq_ignore_ascii_case(other);
+fn goes_on(name: &[u8], value: &[u8], via: bool) -> bool {
+    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
     !match name.len() {
         // Only one of its values means something beyond the connection.
         2 => is("te") && !value.eq_ignore_ascii_case(b"trailers"),

@@ -13,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock;
 use crate::config::Snapshot;
 use crate::listener;
 use crate::request_id::RequestIds;
@@ -211,7 +212,8 @@ fn run(
     stats: Arc<WorkerStats>,
     orders: mpsc::UnboundedReceiver<Command>,
 ) {
-    let runtime = match runtime.enable_io().enable_time().build_local(LocalOptions::default()) {
+    let runtime = runtime.enable_io().enable_time().on_thread_unpark(clock::tick);
+    let runtime = match runtime.build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, number, "a worker has no event loop"),
     };

@@ -12,6 +12,7 @@
 
 mod answer;
 mod body;
+mod clock;
 mod config;
 mod forward;
 mod gateway;

@@ -89,8 +89,17 @@ async fn serve(
     let _ = stream.set_nodelay(true);
     let ip = peer.ip().to_canonical();
     let trusted = worker.snapshot().settings.trusts(ip);
-    let mut client =
-        Client { peer: SocketAddr::new(ip, peer.port()), ip, trusted, port, scheme: Scheme::Http, sni: None };
+    let text: Arc<str> = ip.to_string().into();
+    let mut client = Client {
+        peer: SocketAddr::new(ip, peer.port()),
+        peer_text: Arc::clone(&text),
+        ip,
+        ip_text: text,
+        trusted,
+        port,
+        scheme: Scheme::Http,
+        sni: None,
+    };
     let Some(config) = tls else {
         return serve_plain(stream, client, http2, worker).await;
     };

@@ -3,10 +3,11 @@
 //! A request sees one snapshot of the configuration from beginning to end. Everything that it needs of it is borrowed;
 //! between its first byte and its last nothing is locked, and nothing shared with another worker is written.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{Method, StatusCode};
@@ -18,11 +19,13 @@ use weir_router::{Arrival, Refusal as RouteRefusal};
 
 use crate::answer::{self, Form};
 use crate::body::{BodyError, BodySource, Whole};
-use crate::config::{Instance, Snapshot};
+use crate::clock;
+use crate::config::{Instance, Snapshot, Target};
 use crate::forward::{self, Onward};
 use crate::http1::Framing;
 use crate::http1::request::{Refusal, RequestHead};
 use crate::server::Downstream;
+use crate::settings::HeaderSettings;
 use crate::upstream::Failure;
 use crate::upstream::exchange::{Broken, Exchange, Limits};
 use crate::upstream::pool::Destination;
@@ -58,7 +61,7 @@ pub(crate) async fn run<D: Downstream>(
     let snapshot: &Snapshot = &snapshot;
     let settings = &*snapshot.settings;
     let behind = if client.trusted { forward::real_ip(client, &head.headers, settings) } else { None };
-    let behind = behind.map(|ip| Client { ip, ..client.clone() });
+    let behind = behind.map(|ip| Client { ip, ip_text: ip.to_string().into(), ..client.clone() });
     let mut ctx = Ctx {
         id: worker.request_id(),
         client: behind.as_ref().unwrap_or(client),
@@ -67,8 +70,8 @@ pub(crate) async fn run<D: Downstream>(
         host: std::mem::take(&mut head.host),
         headers: std::mem::take(&mut head.headers),
         body: None,
-        started: Instant::now(),
-        started_ms: weir_kernel::clock::unix_ms(),
+        started: clock::now(),
+        started_ms: clock::unix_ms(),
         route: None,
         service: None,
         upstream_target: worker.spare_target(),
@@ -78,7 +81,8 @@ pub(crate) async fn run<D: Downstream>(
     };
     forward::drop_connection_named(&mut ctx.headers);
     worker.stats.requests.add(1);
-    let mut life = Life { worker, snapshot, ran: Ran::new(), host_port: head.host_port };
+    let grpc = is_grpc(&ctx.headers);
+    let mut life = Life { worker, snapshot, ran: Ran::new(), host_port: head.host_port, grpc };
     let next = life.run(&mut ctx, down).await;
     head.method = ctx.method;
     head.target = ctx.target;
@@ -132,6 +136,8 @@ struct Life<'a> {
     snapshot: &'a Snapshot,
     ran: Ran<'a>,
     host_port: Option<u16>,
+    /// Whether it says that it is gRPC.
+    grpc: bool,
 }
 
 /// Why a request has no route.
@@ -145,8 +151,27 @@ enum NotFound {
 /// A route, a service, and what of the path matched.
 struct Found<'a> {
     route: &'a Route,
-    service: Option<&'a Service>,
-    prefix: Option<String>,
+    target: Option<&'a Target>,
+    prefix: Prefix,
+}
+
+/// What was cut off the front of the path.
+enum Prefix {
+    Nothing,
+    /// So many bytes of the target as the client wrote it.
+    Front(usize),
+    /// This, which the client wrote in another way.
+    Text(String),
+}
+
+impl Prefix {
+    fn of<'t>(&'t self, target: &'t str) -> Option<&'t str> {
+        match self {
+            Self::Nothing => None,
+            Self::Front(count) => target.get(..*count),
+            Self::Text(text) => Some(text),
+        }
+    }
 }
 
 impl<'a> Life<'a> {
@@ -160,18 +185,18 @@ impl<'a> Life<'a> {
             }
         };
         ctx.route = Some(found.route);
-        ctx.service = found.service;
+        ctx.service = found.target.map(|target| &target.service);
         match self.access(ctx, found.route, down).await {
             Ok(None) => {}
             Ok(Some(answer)) => return self.answer(ctx, down, *answer, Outcome::Gateway).await,
             Err(error) => return self.blame_client(ctx, down, &error).await,
         }
-        let Some(service) = found.service else {
+        let Some(target) = found.target else {
             let answer =
                 Answer::message(StatusCode::SERVICE_UNAVAILABLE, "no Service found with those values");
             return self.answer(ctx, down, answer, Outcome::Gateway).await;
         };
-        self.proxy(ctx, down, service, found.route, found.prefix.as_deref()).await
+        self.proxy(ctx, down, target, found.route, &found.prefix).await
     }
 
     /// Finds the route, and what the path becomes on the way to its service.
@@ -203,20 +228,26 @@ impl<'a> Life<'a> {
             headers: &fields,
         };
         let matched = self.snapshot.route(&request).ok_or_else(nothing)?;
-        let arrival = Arrival { tls: self.came_by_tls(ctx), http2, grpc: is_grpc(&ctx.headers) };
-        let route = self.snapshot.route_by_id(&matched.id()).ok_or_else(nothing)?;
+        let arrival = Arrival { tls: self.came_by_tls(ctx), http2, grpc: self.grpc };
+        let route = &**matched.payload();
         if let Err(refusal) = matched.admit(arrival) {
             return Err(NotFound::Answer(Box::new(refuse_protocol(refusal, route, ctx))));
         }
-        let service = route.service.and_then(|id| self.snapshot.service(&id));
-        let base = service.and_then(|service| service.path.as_deref());
+        let target = route.service.and_then(|id| self.snapshot.service(&id));
+        let base = target.and_then(|target| target.service.path.as_deref());
         let onward = weir_router::path::upstream_path(base, &path, matched.path_end(), route.strip_path);
         ctx.upstream_target.clear();
         ctx.upstream_target.push_str(&onward);
         ctx.upstream_target.push_str(query);
-        let stripped = route.strip_path && matched.path_end() > 1;
-        let prefix = stripped.then(|| weir_router::path::escape(matched.matched_path()).into_owned());
-        Ok(Found { route, service, prefix })
+        let prefix = if route.strip_path && matched.path_end() > 1 {
+            match (&path, weir_router::path::escape(matched.matched_path())) {
+                (Cow::Borrowed(_), Cow::Borrowed(same)) => Prefix::Front(same.len()),
+                (_, escaped) => Prefix::Text(escaped.into_owned()),
+            }
+        } else {
+            Prefix::Nothing
+        };
+        Ok(Found { route, target, prefix })
     }
 
     /// Whether the client's side of the request ran over TLS: here, or on a trusted peer's word.
@@ -234,7 +265,7 @@ impl<'a> Life<'a> {
         route: &'a Route,
         down: &mut D,
     ) -> Result<Option<Box<Answer>>, BodyError> {
-        let protocol = if is_grpc(&ctx.headers) { grpc(ctx.client.scheme) } else { ctx.protocol() };
+        let protocol = if self.grpc { grpc(ctx.client.scheme) } else { ctx.protocol() };
         let mut order = self.snapshot.plugins(protocol, route);
         let mut answer = None;
         while let Some(instance) = order.next(ctx.consumer().map(|consumer| consumer.id.as_bytes())) {
@@ -283,11 +314,13 @@ impl<'a> Life<'a> {
         &mut self,
         ctx: &mut Ctx<'a>,
         down: &mut D,
-        service: &'a Service,
+        target: &'a Target,
         route: &'a Route,
-        prefix: Option<&str>,
+        prefix: &Prefix,
     ) -> Next {
-        let gateway = ctx.started.elapsed();
+        let service = &target.service;
+        let asked = clock::now();
+        let gateway = asked.duration_since(ctx.started);
         let mut framing = down.framing();
         let replay = framing == Framing::Chunked && route.request_buffering
             || matches!(framing, Framing::Length(length) if length <= REPLAY)
@@ -316,19 +349,18 @@ impl<'a> Life<'a> {
         let websocket = down.can_upgrade()
             && ctx.headers.get("Upgrade").is_some_and(|upgrade| upgrade.eq_ignore_ascii_case(b"websocket"));
         let onward = Onward {
-            service,
+            target,
             settings: &self.snapshot.settings,
             framing,
-            prefix,
+            prefix: prefix.of(&ctx.target),
             preserve_host: route.preserve_host,
             websocket,
         };
         let mut source =
             Source { whole: ctx.body.clone().map(Whole::new), start: start.map(Whole::new), down };
-        let asked = Instant::now();
         match self.exchange(ctx, &onward, &mut source).await {
             Ok((exchange, to)) => {
-                let upstream = asked.elapsed();
+                let upstream = clock::now().duration_since(asked);
                 let timing = Timing { gateway, upstream };
                 let Source { whole, start, .. } = source;
                 let source = Source { whole, start, down };
@@ -336,7 +368,7 @@ impl<'a> Life<'a> {
             }
             Err(Broken::Client(error)) => self.blame_client(ctx, down, &error).await,
             Err(Broken::Upstream(failure)) => {
-                let timing = Timing { gateway, upstream: asked.elapsed() };
+                let timing = Timing { gateway, upstream: clock::now().duration_since(asked) };
                 self.blame_upstream(ctx, down, service, &failure, timing).await
             }
         }
@@ -349,11 +381,11 @@ impl<'a> Life<'a> {
         onward: &Onward<'_>,
         source: &mut Source<'_, D>,
     ) -> Result<(Exchange, Destination), Broken> {
-        let service = onward.service;
+        let service = &onward.target.service;
         let limits = Limits { write: service.write_timeout, read: service.read_timeout };
         let mut failures = 0;
         loop {
-            let to = self.worker.destination(service).await?;
+            let to = self.worker.destination(onward.target).await?;
             let kept = self.worker.take_connection(&to);
             let from_pool = kept.is_some();
             let connection = match kept {
@@ -463,22 +495,31 @@ impl<'a> Life<'a> {
     /// What every answer of a service carries besides its own fields, and the header_filter phase.
     fn finish_headers(&self, ctx: &mut Ctx<'a>, headers: &mut Headers, status: StatusCode, timing: &Timing) {
         let settings = &self.snapshot.settings.headers;
-        headers.retain(|name, _| comes_back(name, status));
-        if !headers.contains("Date") {
+        let (mut dated, mut came_by) = (false, false);
+        headers.retain(|name, _| {
+            dated |= name.eq_ignore_ascii_case(b"Date");
+            came_by |= name.eq_ignore_ascii_case(b"Via");
+            comes_back(name, status, settings)
+        });
+        if !dated {
             headers.append("Date", self.worker.date());
         }
         if settings.via {
-            match headers.get_str("Via").map(|before| format!("{before}, {}", forward::VIA)) {
+            match headers
+                .get_str("Via")
+                .filter(|_| came_by)
+                .map(|before| format!("{before}, {}", forward::VIA))
+            {
                 Some(via) => headers.set("Via", via),
                 None => headers.append("Via", forward::VIA),
             }
         }
         if settings.upstream_status {
-            headers.set("X-Kong-Upstream-Status", status.as_str());
+            headers.append("X-Kong-Upstream-Status", status.as_str());
         }
         timing.add_headers(headers, settings);
         if settings.request_id {
-            headers.set("X-Kong-Request-Id", ctx.id.as_str());
+            headers.append("X-Kong-Request-Id", ctx.id.as_bytes());
         }
         self.filter(ctx, headers);
         if status == StatusCode::SWITCHING_PROTOCOLS {
@@ -517,7 +558,7 @@ impl<'a> Life<'a> {
         usual: Form,
     ) -> Next {
         let form = ctx.headers.get("Accept").map_or(usual, Form::accepted);
-        let gateway = ctx.started.elapsed();
+        let gateway = clock::now().duration_since(ctx.started);
         let (status, mut headers, body) =
             answer::render(answer, form, ctx.id.as_str(), &self.snapshot.settings.templates);
         if self.snapshot.settings.headers.response_latency {
@@ -588,11 +629,11 @@ impl<'a> Life<'a> {
         };
         let settings = &self.snapshot.settings;
         let form = match ctx.headers.get("Accept") {
-            _ if is_grpc(&ctx.headers) => Form::Json,
+            _ if self.grpc => Form::Json,
             None => Form::Plain,
             Some(accept) => Form::accepted(accept),
         };
-        let answer = if is_grpc(&ctx.headers) {
+        let answer = if self.grpc {
             Answer::exact(status, "application/json; charset=utf-8", format!("{{\"message\":\"{message}\"}}"))
         } else {
             Answer::message(status, message)
@@ -641,7 +682,7 @@ impl<'a> Life<'a> {
         let finished = Finished {
             status,
             outcome,
-            total: ctx.started.elapsed(),
+            total: clock::now().duration_since(ctx.started),
             gateway: timing.gateway,
             upstream: asked.then_some(timing.upstream),
             bytes_in,
@@ -665,12 +706,12 @@ struct Timing {
 }
 
 impl Timing {
-    fn add_headers(&self, headers: &mut Headers, settings: &crate::settings::HeaderSettings) {
+    fn add_headers(&self, headers: &mut Headers, settings: &HeaderSettings) {
         if settings.upstream_latency {
-            headers.set("X-Kong-Upstream-Latency", itoa::Buffer::new().format(self.upstream.as_millis()));
+            headers.append("X-Kong-Upstream-Latency", itoa::Buffer::new().format(self.upstream.as_millis()));
         }
         if settings.proxy_latency {
-            headers.set("X-Kong-Proxy-Latency", itoa::Buffer::new().format(self.gateway.as_millis()));
+            headers.append("X-Kong-Proxy-Latency", itoa::Buffer::new().format(self.gateway.as_millis()));
         }
     }
 }
@@ -852,17 +893,20 @@ fn refuse_protocol(refusal: RouteRefusal, route: &Route, ctx: &Ctx<'_>) -> Answe
     }
 }
 
-/// Whether a service's header field goes back to the client. Those of the connection end here, and those that speak to
-/// a gateway of another make.
-fn comes_back(name: &str, status: StatusCode) -> bool {
-    let is = |other: &str| name.eq_ignore_ascii_case(other);
+/// Whether a service's header field goes back to the client. Those of the connection end here, those that speak to a
+/// gateway of another make, and those that this gateway writes itself.
+fn comes_back(name: &[u8], status: StatusCode, own: &HeaderSettings) -> bool {
+    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
     !match name.len() {
         7 => is("upgrade") && status != StatusCode::SWITCHING_PROTOCOLS,
         10 => is("connection") || is("keep-alive"),
         15 => is("x-accel-charset") || is("x-accel-expires"),
         16 => is("x-accel-redirect") || is("proxy-connection"),
-        17 => is("transfer-encoding") || is("x-accel-buffering"),
+        17 => is("transfer-encoding") || is("x-accel-buffering") || own.request_id && is("x-kong-request-id"),
         18 => is("x-accel-limit-rate"),
+        20 => own.proxy_latency && is("x-kong-proxy-latency"),
+        22 => own.upstream_status && is("x-kong-upstream-status"),
+        23 => own.upstream_latency && is("x-kong-upstream-latency"),
         _ => false,
     }
 }

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use tokio::time::Sleep;
 
+use crate::clock;
+
 /// A deadline that moves.
 pub(crate) struct Deadline {
     sleep: Pin<Box<Sleep>>,
@@ -20,7 +22,7 @@ pub(crate) struct Deadline {
 impl Deadline {
     /// A deadline this far from now.
     pub(crate) fn new(after: Duration) -> Self {
-        let at = Instant::now() + after;
+        let at = clock::now() + after;
         Self { sleep: Box::pin(tokio::time::sleep_until(at.into())), at }
     }
 

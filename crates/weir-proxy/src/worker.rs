@@ -10,13 +10,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use weir_model::typed::Service;
 use weir_plugin::RequestId;
 
-use crate::config::Snapshot;
+use crate::clock;
+use crate::config::{Snapshot, Target};
 use crate::http1::response::ResponseHead;
 use crate::request_id::RequestIds;
 use crate::settings::Keepalive;
@@ -65,7 +65,7 @@ pub(crate) struct Worker {
     /// Connections, with what wakes them.
     connections: RefCell<HashMap<u64, Waker>>,
     next_connection: Cell<u64>,
-    date: RefCell<(u64, String)>,
+    date: Cell<(u64, [u8; 29])>,
     heads: RefCell<Vec<ResponseHead>>,
     targets: RefCell<Vec<String>>,
 }
@@ -92,7 +92,7 @@ impl Worker {
             draining: Cell::new(false),
             connections: RefCell::default(),
             next_connection: Cell::new(0),
-            date: RefCell::new((0, String::new())),
+            date: Cell::new((0, [0; 29])),
             heads: RefCell::default(),
             targets: RefCell::default(),
         }
@@ -148,23 +148,29 @@ impl Worker {
     }
 
     /// Where requests for a service go.
-    pub(crate) async fn destination(&self, service: &Service) -> Result<Destination, Broken> {
-        let address: SocketAddr = self.resolver.resolve(&service.host, service.port).await?;
-        let tls = service.protocol.is_tls().then(|| (Arc::from(&*service.host), service.tls_verify));
-        Ok(Destination { address, tls })
+    pub(crate) async fn destination(&self, target: &Target) -> Result<Destination, Broken> {
+        let address: SocketAddr = match target.address {
+            Some(address) => address,
+            None => self.resolver.resolve(&target.service.host, target.service.port).await?,
+        };
+        Ok(Destination { address, tls: target.tls.clone() })
     }
 
-    pub(crate) fn take_connection(&self, to: &Destination) -> Option<Connection> {
+    pub(crate) fn take_connection(&self, to: &Destination) -> Option<Box<Connection>> {
         self.pool.borrow_mut().take(to)
     }
 
-    pub(crate) fn keep_connection(&self, to: &Destination, connection: Connection, limits: Keepalive) {
+    pub(crate) fn keep_connection(&self, to: &Destination, connection: Box<Connection>, limits: Keepalive) {
         if !self.is_draining() {
-            self.pool.borrow_mut().put(to, connection, limits, Instant::now());
+            self.pool.borrow_mut().put(to, connection, limits, clock::now());
         }
     }
 
-    pub(crate) async fn connect(&self, to: &Destination, limit: Duration) -> Result<Connection, Failure> {
+    pub(crate) async fn connect(
+        &self,
+        to: &Destination,
+        limit: Duration,
+    ) -> Result<Box<Connection>, Failure> {
         connect(to, limit, &self.tls).await
     }
 
@@ -175,13 +181,17 @@ impl Worker {
     }
 
     /// The time as HTTP writes it (RFC 9110, 5.6.7).
-    pub(crate) fn date(&self) -> String {
-        let now = weir_kernel::clock::unix_ms() / 1000;
-        let mut date = self.date.borrow_mut();
-        if date.0 != now || date.1.is_empty() {
-            *date = (now, httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(now)));
+    pub(crate) fn date(&self) -> [u8; 29] {
+        let now = clock::unix_ms() / 1000;
+        let (seconds, date) = self.date.get();
+        if seconds == now {
+            return date;
         }
-        date.1.clone()
+        let text = httpdate::fmt_http_date(std::time::UNIX_EPOCH + Duration::from_secs(now));
+        let mut date = [b' '; 29];
+        date.iter_mut().zip(text.bytes()).for_each(|(place, byte)| *place = byte);
+        self.date.set((now, date));
+        date
     }
 
     pub(crate) fn spare_head(&self) -> ResponseHead {

@@ -9,20 +9,20 @@ use crate::entry::Entry;
 use crate::protocol::{Arrival, Protocols, Refusal};
 use crate::search::Found;
 
-/// The route that a request belongs to.
-pub struct Match<'m, T> {
-    entry: &'m Entry<T>,
-    path: &'m str,
+/// The route that a request belongs to: lives as long as the router (`'r`) and the request's path (`'p`).
+pub struct Match<'r, 'p, T> {
+    entry: &'r Entry<T>,
+    path: &'p str,
     end: usize,
 }
 
-impl<'m, T> Match<'m, T> {
-    pub(crate) fn new(found: Found<'m, T>, path: &'m str) -> Self {
+impl<'r, 'p, T> Match<'r, 'p, T> {
+    pub(crate) fn new(found: Found<'r, T>, path: &'p str) -> Self {
         Match { entry: found.entry, path, end: found.end }
     }
 
     /// What the route was inserted with.
-    pub fn payload(&self) -> &'m T {
+    pub fn payload(&self) -> &'r T {
         &self.entry.route.payload
     }
 
@@ -48,14 +48,14 @@ impl<'m, T> Match<'m, T> {
     }
 
     /// The part of the path that the route matched, in normal form: [`crate::path::escape`] it for a message.
-    pub fn matched_path(&self) -> &'m str {
+    pub fn matched_path(&self) -> &'p str {
         self.path.get(..self.end).unwrap_or_default()
     }
 
     /// The groups of the route's regular expression; none if it matched by a prefix or without a path.
     ///
     /// Looked for only now, in time that grows with the pattern's size times the path's length; allocates.
-    pub fn captures(&self) -> Option<Captures<'m>> {
+    pub fn captures(&self) -> Option<Captures<'p>> {
         self.entry.rule()?.is_regex().then_some(())?;
         let groups = self
             .entry
@@ -66,7 +66,7 @@ impl<'m, T> Match<'m, T> {
     }
 }
 
-impl<T> fmt::Debug for Match<'_, T> {
+impl<T> fmt::Debug for Match<'_, '_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Match").field("id", &self.id()).field("matched_path", &self.matched_path()).finish()
     }

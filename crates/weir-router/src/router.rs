@@ -43,7 +43,7 @@ impl<T> Router<T> {
     /// Takes no lock and does not allocate. The exceptions are regular expressions that are no plain sequence of
     /// classes and literals: where such a one needs a large DFA or meets text that is not ASCII, it is matched by an
     /// engine that is made at the first such look-up and keeps scratch memory.
-    pub fn find<'m>(&'m self, request: &Request<'m>) -> Option<Match<'m, T>> {
+    pub fn find<'r, 'p>(&'r self, request: &Request<'p>) -> Option<Match<'r, 'p, T>> {
         search::search(&self.index, request).map(|found| Match::new(found, request.path))
     }
 

@@ -11,6 +11,7 @@ use weir_router::{Criteria, Protocols, Router, Spec};
 use super::plugins::{Id, Instance, Plugins, Rank, Scope};
 use super::shared_map::SharedMap;
 use super::snapshot::{KeyEntry, Snapshot, short};
+use super::target::Target;
 use crate::Settings;
 
 /// A change to the configuration.
@@ -130,8 +131,8 @@ impl Builder {
 
     fn put_service(&mut self, service: Service) -> Result<(), Problem> {
         let (id, enabled) = (service.id, service.enabled);
-        let before = self.snapshot.services.insert(*id.as_bytes(), Arc::new(service));
-        if before.is_none_or(|before| before.enabled) == enabled {
+        let before = self.snapshot.services.insert(*id.as_bytes(), Arc::new(Target::new(service)));
+        if before.is_none_or(|before| before.service.enabled) == enabled {
             return Ok(());
         }
         // Turned on or off: its routes come or go. This is rare, and looks at all routes.
@@ -151,7 +152,8 @@ impl Builder {
         let id = *route.id.as_bytes();
         // What it was must not go on matching if what it is cannot.
         self.snapshot.router.remove(&id);
-        let off = |service: Uuid| self.snapshot.service(&service).is_some_and(|service| !service.enabled);
+        let off =
+            |service: Uuid| self.snapshot.service(&service).is_some_and(|target| !target.service.enabled);
         if route.service.is_some_and(off) {
             return Ok(());
         }

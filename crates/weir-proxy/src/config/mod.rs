@@ -5,7 +5,9 @@ mod builder;
 mod plugins;
 mod shared_map;
 mod snapshot;
+mod target;
 
 pub use builder::{Builder, Problem, Update};
 pub(crate) use plugins::Instance;
 pub use snapshot::Snapshot;
+pub(crate) use target::Target;

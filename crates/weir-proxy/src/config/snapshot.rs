@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use weir_mint::{Digester, Uuid};
-use weir_model::typed::{Consumer, Protocol, Route, Service};
+use weir_model::typed::{Consumer, Protocol, Route};
 use weir_plugin::{Credential, Directory};
 use weir_router::{Match, Request, Router};
 
 use super::plugins::{Id, Instance, Order, Plugins};
 use super::shared_map::{Key, SharedMap};
-use crate::Settings;
+use super::target::Target;
+use crate::{Settings, clock};
 
 /// The first half of a digest: 128 bits, which nobody finds two secrets for.
 pub(super) type ShortDigest = [u8; 16];
@@ -37,7 +38,7 @@ impl Key for Name {
 pub struct Snapshot {
     pub(crate) settings: Arc<Settings>,
     pub(super) router: Router<Arc<Route>>,
-    pub(super) services: SharedMap<Id, Arc<Service>>,
+    pub(super) services: SharedMap<Id, Arc<Target>>,
     pub(super) plugins: Plugins,
     pub(super) consumers: SharedMap<Id, Arc<Consumer>>,
     pub(super) usernames: SharedMap<Name, Id>,
@@ -49,18 +50,13 @@ pub struct Snapshot {
 
 impl Snapshot {
     /// The route that a request belongs to.
-    pub(crate) fn route<'a>(&'a self, request: &Request<'a>) -> Option<Match<'a, Arc<Route>>> {
+    pub(crate) fn route<'s, 'p>(&'s self, request: &Request<'p>) -> Option<Match<'s, 'p, Arc<Route>>> {
         self.router.find(request)
     }
 
-    /// A route by its primary key.
-    pub(crate) fn route_by_id(&self, id: &Id) -> Option<&Route> {
-        self.router.get(id).map(|route| &**route)
-    }
-
     /// A service by its primary key.
-    pub(crate) fn service(&self, id: &Uuid) -> Option<&Service> {
-        self.services.get(id.as_bytes()).map(|service| &**service)
+    pub(crate) fn service(&self, id: &Uuid) -> Option<&Target> {
+        self.services.get(id.as_bytes()).map(|target| &**target)
     }
 
     /// The plugins that a request of this route goes through.
@@ -83,8 +79,7 @@ impl Directory for Snapshot {
     fn key(&self, key: &[u8]) -> Option<Credential> {
         let digest = short(&self.digester.digest(key));
         let entry = self.keys.get(&digest)?;
-        let ended =
-            entry.expires_at_ms != i64::MAX && entry.expires_at_ms <= weir_kernel::clock::unix_ms() as i64;
+        let ended = entry.expires_at_ms != i64::MAX && entry.expires_at_ms <= clock::unix_ms() as i64;
         (!ended).then_some(entry.credential)
     }
 

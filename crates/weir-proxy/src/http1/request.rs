@@ -63,18 +63,19 @@ pub(crate) enum Refusal {
 }
 
 impl RequestHead {
-    /// Reads the head in `bytes`, which end with its empty line.
-    pub(crate) fn parse(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        check_lines(bytes)?;
+    /// Reads the head that `bytes` begin with. Gives its length; `None` if its end is not there yet.
+    pub(crate) fn parse(&mut self, bytes: &[u8]) -> Result<Option<usize>, Refusal> {
         let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Request::new(&mut []);
-        match parsed.parse_with_uninit_headers(bytes, &mut fields) {
-            Ok(httparse::Status::Complete(_)) => {}
-            Ok(httparse::Status::Partial) => return Err(Refusal::Bad),
+        let end = match parsed.parse_with_uninit_headers(bytes, &mut fields) {
+            Ok(httparse::Status::Complete(end)) => end,
+            Ok(httparse::Status::Partial) => return Ok(None),
             Err(httparse::Error::TooManyHeaders) => return Err(Refusal::HeadTooLarge),
             Err(httparse::Error::Version) => return Err(Refusal::Version),
             Err(_) => return Err(Refusal::Bad),
-        }
+        };
+        let bytes = &bytes[..end];
+        check_lines(bytes)?;
         let base = bytes.as_ptr() as usize;
         let place = |slice: &[u8]| {
             let start = slice.as_ptr() as usize - base;
@@ -86,7 +87,8 @@ impl RequestHead {
         self.http_11 = parsed.version == Some(1);
         let authority = self.take_target(parsed.path.unwrap_or_default())?;
         self.take_host(authority)?;
-        self.read_fields()
+        self.read_fields()?;
+        Ok(Some(end))
     }
 
     /// Sets the target, and gives the authority of one in absolute form.
@@ -146,25 +148,25 @@ impl RequestHead {
         self.expects_continue = false;
         for (name, value) in self.headers.iter() {
             match name.len() {
-                14 if name.eq_ignore_ascii_case("content-length") => {
+                14 if name.eq_ignore_ascii_case(b"content-length") => {
                     lengths += 1;
                     length = Some(parse_length(value).ok_or(Refusal::Bad)?);
                 }
-                17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                     codings += 1;
                     chunked = value.eq_ignore_ascii_case(b"chunked");
                     if !chunked {
                         return Err(Refusal::Coding);
                     }
                 }
-                10 if name.eq_ignore_ascii_case("connection") => {
+                10 if name.eq_ignore_ascii_case(b"connection") => {
                     if has_token(value, b"close") {
                         self.keep_alive = false;
                     } else if !self.http_11 && has_token(value, b"keep-alive") {
                         self.keep_alive = true;
                     }
                 }
-                6 if name.eq_ignore_ascii_case("expect") => {
+                6 if name.eq_ignore_ascii_case(b"expect") => {
                     self.expects_continue = self.http_11 && value.eq_ignore_ascii_case(b"100-continue");
                 }
                 _ => {}
@@ -184,6 +186,9 @@ impl RequestHead {
 
 /// Lines are bounded one by one; the first has a refusal of its own.
 fn check_lines(bytes: &[u8]) -> Result<(), Refusal> {
+    if bytes.len() <= MAX_LINE {
+        return Ok(());
+    }
     let mut start = 0;
     for end in memchr::memchr_iter(b'\n', bytes) {
         if end - start > MAX_LINE {
@@ -197,7 +202,24 @@ fn check_lines(bytes: &[u8]) -> Result<(), Refusal> {
 /// Fields whose names hold other characters than these are dropped: programs behind a gateway may take `x.y` or `x!y`
 /// for another field's name.
 fn is_known_token(name: &str) -> bool {
-    name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    const KNOWN: [bool; 256] = alphanumeric_and(b"-_");
+    name.bytes().all(|b| KNOWN[usize::from(b)])
+}
+
+/// Which bytes are ASCII letters, digits or one of these others.
+const fn alphanumeric_and(others: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte as usize] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
 }
 
 fn parse_method(name: &str) -> Result<Method, Refusal> {
@@ -223,8 +245,8 @@ pub(crate) fn split_host(host: &str) -> Option<(&str, Option<u16>)> {
         Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => Some(digits.parse().ok()?),
         _ => return None,
     };
-    let name_fine =
-        name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%[]:".contains(&b) || b >= 0x80);
+    const KNOWN: [bool; 256] = alphanumeric_and(b"-._~!$&'()*+,;=%[]:");
+    let name_fine = name.bytes().all(|b| KNOWN[usize::from(b)] || b >= 0x80);
     name_fine.then_some((name, port))
 }
 
@@ -234,7 +256,8 @@ mod tests {
 
     fn parse(text: &str) -> Result<RequestHead, Refusal> {
         let mut head = RequestHead::default();
-        head.parse(text.as_bytes()).map(|()| head)
+        assert_eq!(head.parse(text.as_bytes())?, Some(text.len()));
+        Ok(head)
     }
 
     #[test]

@@ -28,16 +28,19 @@ impl Default for ResponseHead {
 pub(crate) struct Invalid;
 
 impl ResponseHead {
-    /// Reads the head in `bytes`, which end with its empty line. `method` is the request's.
-    pub(crate) fn parse(&mut self, bytes: &[u8], method: &Method) -> Result<(), Invalid> {
+    /// Reads the head that `bytes` begin with. Gives its length; `None` if its end is not there yet. `method` is the
+    /// request's.
+    pub(crate) fn parse(&mut self, bytes: &[u8], method: &Method) -> Result<Option<usize>, Invalid> {
         let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut parsed = httparse::Response::new(&mut []);
         let mut config = httparse::ParserConfig::default();
         config.allow_multiple_spaces_in_response_status_delimiters(false);
-        match config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut fields) {
-            Ok(httparse::Status::Complete(_)) => {}
-            _ => return Err(Invalid),
-        }
+        let end = match config.parse_response_with_uninit_headers(&mut parsed, bytes, &mut fields) {
+            Ok(httparse::Status::Complete(end)) => end,
+            Ok(httparse::Status::Partial) => return Ok(None),
+            Err(_) => return Err(Invalid),
+        };
+        let bytes = &bytes[..end];
         let base = bytes.as_ptr() as usize;
         let place = |slice: &[u8]| {
             let start = slice.as_ptr() as usize - base;
@@ -45,7 +48,8 @@ impl ResponseHead {
         };
         self.headers.fill(bytes, parsed.headers.iter().map(|f| (place(f.name.as_bytes()), place(f.value))));
         self.status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Invalid)?;
-        self.read_fields(parsed.version == Some(1), method)
+        self.read_fields(parsed.version == Some(1), method)?;
+        Ok(Some(end))
     }
 
     fn read_fields(&mut self, http_11: bool, method: &Method) -> Result<(), Invalid> {
@@ -54,20 +58,20 @@ impl ResponseHead {
         self.keep_alive = http_11;
         for (name, value) in self.headers.iter() {
             match name.len() {
-                14 if name.eq_ignore_ascii_case("content-length") => {
+                14 if name.eq_ignore_ascii_case(b"content-length") => {
                     let parsed = parse_length(value).ok_or(Invalid)?;
                     if length.replace(parsed).is_some_and(|before| before != parsed) {
                         return Err(Invalid);
                     }
                 }
-                17 if name.eq_ignore_ascii_case("transfer-encoding") => {
+                17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                     // Only chunks, once: a body under another coding could not be passed on as it is.
                     let twice = chunked.replace(()).is_some();
                     if twice || !value.eq_ignore_ascii_case(b"chunked") {
                         return Err(Invalid);
                     }
                 }
-                10 if name.eq_ignore_ascii_case("connection") => {
+                10 if name.eq_ignore_ascii_case(b"connection") => {
                     if has_token(value, b"close") {
                         self.keep_alive = false;
                     } else if !http_11 && has_token(value, b"keep-alive") {
@@ -105,7 +109,8 @@ mod tests {
 
     fn parse(text: &str) -> Result<ResponseHead, Invalid> {
         let mut head = ResponseHead::default();
-        head.parse(text.as_bytes(), &Method::GET).map(|()| head)
+        assert_eq!(head.parse(text.as_bytes(), &Method::GET)?, Some(text.len()));
+        Ok(head)
     }
 
     #[test]

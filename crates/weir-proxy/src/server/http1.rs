@@ -5,19 +5,20 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
 
 use http::StatusCode;
 use weir_plugin::{Client, Headers};
 
 use super::Downstream;
 use crate::body::{BodyError, BodySource};
+use crate::clock;
 use crate::http1::buffer::Buffer;
 use crate::http1::chunked::{self, Decoder, Step};
 use crate::http1::request::{Refusal, RequestHead};
 use crate::http1::{Framing, MAX_HEAD, head_end};
 use crate::io::{Stream, poll_drain, poll_fill};
 use crate::pipeline::{self, Next};
+use crate::settings::Timeouts;
 use crate::timer::Deadline;
 use crate::tunnel;
 use crate::worker::Worker;
@@ -35,6 +36,8 @@ pub(crate) struct Http1<S> {
     written: usize,
     deadline: Deadline,
     worker: Rc<Worker>,
+    /// Those of the configuration that the present request found in force.
+    timeouts: Timeouts,
     receiving: Receiving,
     sending: Framing,
     /// How the present request's body is framed.
@@ -57,7 +60,8 @@ enum Receiving {
 
 impl<S: Stream + 'static> Http1<S> {
     pub(crate) fn new(stream: S, input: Buffer, worker: Rc<Worker>) -> Self {
-        let deadline = Deadline::new(worker.snapshot().settings.timeouts.head);
+        let timeouts = worker.snapshot().settings.timeouts;
+        let deadline = Deadline::new(timeouts.head);
         Self {
             stream,
             input,
@@ -65,6 +69,7 @@ impl<S: Stream + 'static> Http1<S> {
             written: 0,
             deadline,
             worker,
+            timeouts,
             receiving: Receiving::Done,
             sending: Framing::None,
             framing: Framing::None,
@@ -117,10 +122,11 @@ impl<S: Stream + 'static> Http1<S> {
     /// Reads the next head. Says whether one came; if not, the connection is over and nobody is owed an answer.
     async fn read_head(&mut self, head: &mut RequestHead) -> Result<bool, Refusal> {
         let worker = Rc::clone(&self.worker);
-        let timeouts = worker.snapshot().settings.timeouts;
+        self.timeouts = worker.snapshot().settings.timeouts;
+        let timeouts = self.timeouts;
         let mut scanned = 0;
         // The first request of a connection has as long as any head; later ones may let the connection wait first.
-        let idle_since = Instant::now();
+        let idle_since = clock::now();
         let mut begun = !self.input.is_empty();
         let patience = if begun || self.bytes_in == 0 { timeouts.head } else { timeouts.keepalive };
         self.deadline.set(idle_since + patience);
@@ -128,13 +134,18 @@ impl<S: Stream + 'static> Http1<S> {
             self.skip_empty_lines();
             if !begun && !self.input.is_empty() {
                 begun = true;
-                self.deadline.set(Instant::now() + timeouts.head);
+                self.deadline.set(clock::now() + timeouts.head);
             }
-            if let Some(end) = head_end(self.input.data(), scanned) {
-                let parsed = head.parse(&self.input.data()[..end]);
-                self.input.consume(end);
-                self.bytes_in = end as u64;
-                return parsed.map(|()| true);
+            // A head that came in one piece is parsed at once. Of one that comes in pieces, the end is looked for first, so
+            // that no byte is looked at again and again.
+            if scanned == 0 || head_end(self.input.data(), scanned).is_some() {
+                let parsed = head.parse(self.input.data());
+                if let Some(end) = parsed? {
+                    clock::tick();
+                    self.input.consume(end);
+                    self.bytes_in = end as u64;
+                    return Ok(true);
+                }
             }
             scanned = self.input.len();
             if scanned > MAX_HEAD {
@@ -211,7 +222,7 @@ impl<S: Stream + 'static> Http1<S> {
         if poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await.is_err() {
             return;
         }
-        self.deadline.set(Instant::now() + std::time::Duration::from_secs(2));
+        self.deadline.set(clock::now() + std::time::Duration::from_secs(2));
         let mut left = DISCARD;
         poll_fn(|cx| {
             loop {
@@ -241,7 +252,7 @@ impl<S: Stream + 'static> Http1<S> {
                 Poll::Pending => Poll::Pending,
             },
             ready => {
-                self.deadline.set(Instant::now() + self.worker.snapshot().settings.timeouts.send);
+                self.deadline.set(clock::now() + self.timeouts.send);
                 ready
             }
         }
@@ -252,7 +263,7 @@ impl<S: Stream + 'static> Http1<S> {
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Err(BodyError::Gone)),
             Poll::Ready(Ok(count)) => {
                 self.bytes_in += count as u64;
-                self.deadline.set(Instant::now() + self.worker.snapshot().settings.timeouts.body);
+                self.deadline.set(clock::now() + self.timeouts.body);
                 Poll::Ready(Ok(()))
             }
             Poll::Pending => self.deadline.poll(cx).map(|()| Err(BodyError::Timeout)),
@@ -361,12 +372,7 @@ impl<S: Stream + 'static> Downstream for Http1<S> {
         out.push(b' ');
         out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
         out.extend_from_slice(b"\r\n");
-        for (name, value) in headers.iter() {
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b": ");
-            out.extend_from_slice(value);
-            out.extend_from_slice(b"\r\n");
-        }
+        headers.write(out, |_, _| true);
         if self.sending == Framing::Chunked {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         }
@@ -399,7 +405,7 @@ impl<S: Stream + 'static> Downstream for Http1<S> {
             if sent == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
-            self.deadline.set(Instant::now() + self.worker.snapshot().settings.timeouts.send);
+            self.deadline.set(clock::now() + self.timeouts.send);
             self.bytes_out += sent as u64;
             return Poll::Ready(Ok(sent));
         }

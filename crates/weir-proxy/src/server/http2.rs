@@ -21,6 +21,7 @@ use weir_plugin::{Client, Headers};
 
 use super::Downstream;
 use crate::body::{BodyError, BodySource};
+use crate::clock;
 use crate::http1::request::{Refusal, RequestHead, split_host};
 use crate::http1::{Framing, MAX_HEAD};
 use crate::io::Stream;
@@ -81,6 +82,7 @@ async fn answer(
     client: Rc<Client>,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
+    clock::tick();
     let shared = Rc::new(RefCell::new(Shared::default()));
     let body = AnswerBody(Rc::clone(&shared));
     let (parts, incoming) = request.into_parts();
@@ -257,7 +259,7 @@ impl Downstream for Http2 {
         let mut response = Response::new(());
         *response.status_mut() = status;
         for (name, value) in headers.iter() {
-            let name = HeaderName::from_bytes(name.as_bytes());
+            let name = HeaderName::from_bytes(name);
             if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
                 self.bytes_out += (name.as_str().len() + value.len()) as u64;
                 response.headers_mut().append(name, value);

@@ -20,7 +20,7 @@ pub(crate) async fn connect(
     to: &Destination,
     limit: Duration,
     tls: &ClientConfigs,
-) -> Result<Connection, Failure> {
+) -> Result<Box<Connection>, Failure> {
     let connecting = async {
         let stream = TcpStream::connect(to.address).await.map_err(Failure::Connect)?;
         // Requests are written whole; waiting for more to send along would only delay them.
@@ -31,7 +31,7 @@ pub(crate) async fn connect(
         }
     };
     match timeout(limit, connecting).await {
-        Ok(stream) => Ok(Connection::new(stream?)),
+        Ok(stream) => Ok(Box::new(Connection::new(stream?))),
         Err(_) => Err(Failure::Timeout),
     }
 }

@@ -5,12 +5,13 @@
 
 use std::io;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{Method, StatusCode};
 
 use super::Failure;
 use crate::body::{BodyError, BodySource};
+use crate::clock;
 use crate::http1::buffer::Buffer;
 use crate::http1::chunked::{self, Decoder, Step};
 use crate::http1::response::ResponseHead;
@@ -50,12 +51,8 @@ impl Connection {
     /// Whether a waiting connection is still good: it is not if the service closed it, or sent what nobody asked for.
     /// Costs no system call unless something happened.
     pub(crate) fn is_quiet(&self) -> bool {
-        let mut nobody = Context::from_waker(std::task::Waker::noop());
-        if self.stream.tcp().poll_read_ready(&mut nobody).is_pending() {
-            return self.input.is_empty();
-        }
-        let mut byte = [0];
-        matches!(self.stream.tcp().try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+        let read = self.stream.tcp().try_read(&mut [0]);
+        self.input.is_empty() && matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// The stream and what was read of it ahead of its use, when it stops speaking HTTP.
@@ -99,7 +96,7 @@ enum Receiving {
 
 /// One request for one response.
 pub(crate) struct Exchange {
-    connection: Connection,
+    connection: Box<Connection>,
     method: Method,
     limits: Limits,
     /// How the request's body is framed on its way.
@@ -126,15 +123,14 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// Begins an exchange over a connection whose output holds the request's head. `head` is memory to use again.
     pub(crate) fn new(
-        connection: Connection,
+        mut connection: Box<Connection>,
         method: Method,
         sending: Framing,
         limits: Limits,
         head: ResponseHead,
     ) -> Self {
-        let mut connection = connection;
         connection.requests += 1;
-        connection.deadline.set(Instant::now() + limits.write);
+        connection.deadline.set(clock::now() + limits.write);
         Self {
             connection,
             method,
@@ -162,11 +158,14 @@ impl Exchange {
             if let Poll::Ready(Err(broken)) = self.poll_send(cx, body) {
                 return Poll::Ready(Err(broken));
             }
-            if let Some(end) = head_end(self.connection.input.data(), self.scanned) {
-                if self.read_head(end)? {
-                    return Poll::Ready(Ok(()));
+            // As on the other side: what came in one piece is parsed at once.
+            let data = self.connection.input.data();
+            if !data.is_empty() && (self.scanned == 0 || head_end(data, self.scanned).is_some()) {
+                match self.read_head()? {
+                    Some(true) => return Poll::Ready(Ok(())),
+                    Some(false) => continue,
+                    None => {}
                 }
-                continue;
             }
             self.scanned = self.connection.input.len();
             if self.scanned > MAX_HEAD {
@@ -262,7 +261,7 @@ impl Exchange {
     }
 
     /// Ends the exchange. Gives the connection back if another request may go over it, and the memory of the head.
-    pub(crate) fn finish(self) -> (Option<Connection>, ResponseHead) {
+    pub(crate) fn finish(self) -> (Option<Box<Connection>>, ResponseHead) {
         let done = matches!(self.receiving, Receiving::Done)
             || matches!(&self.receiving, Receiving::Chunked(d) if d.is_done());
         let clean =
@@ -277,15 +276,18 @@ impl Exchange {
         self.connection.into_parts()
     }
 
-    /// Reads a complete head of this many bytes. Says whether it is the response's, not one that only announces it.
-    fn read_head(&mut self, end: usize) -> Result<bool, Failure> {
-        let parsed = self.head.parse(&self.connection.input.data()[..end], &self.method);
-        parsed.map_err(|_| Failure::Invalid("its head is malformed"))?;
+    /// Reads a head, if all of it is there. Says whether it is the response's, not one that only announces it.
+    fn read_head(&mut self) -> Result<Option<bool>, Failure> {
+        let parsed = self.head.parse(self.connection.input.data(), &self.method);
+        let Some(end) = parsed.map_err(|_| Failure::Invalid("its head is malformed"))? else {
+            return Ok(None);
+        };
+        clock::tick();
         self.connection.input.consume(end);
         self.scanned = 0;
         let status = self.head.status;
         if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(false);
+            return Ok(Some(false));
         }
         self.receiving = match self.head.framing {
             Framing::None => Receiving::Done,
@@ -293,14 +295,14 @@ impl Exchange {
             Framing::Chunked => Receiving::Chunked(Decoder::new()),
             Framing::Close => Receiving::Close,
         };
-        Ok(true)
+        Ok(Some(true))
     }
 
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<Result<usize, Failure>> {
         let connection = &mut self.connection;
         match poll_fill(&mut connection.stream, &mut connection.input, cx) {
             Poll::Ready(Ok(count)) => {
-                connection.deadline.set(Instant::now() + self.limits.read);
+                connection.deadline.set(clock::now() + self.limits.read);
                 Poll::Ready(Ok(count))
             }
             Poll::Ready(Err(error)) => Poll::Ready(Err(Failure::Lost(error))),
@@ -334,7 +336,7 @@ impl Exchange {
             if !connection.output.is_empty() {
                 match poll_drain(&mut connection.stream, &mut connection.output, &mut connection.written, cx)
                 {
-                    Poll::Ready(Ok(())) => connection.deadline.set(Instant::now() + self.limits.write),
+                    Poll::Ready(Ok(())) => connection.deadline.set(clock::now() + self.limits.write),
                     Poll::Ready(Err(_)) => {
                         // The service closed its side. If it answered first, the answer is still there to be read.
                         self.sent = true;
@@ -350,7 +352,7 @@ impl Exchange {
             }
             if self.sending == Framing::None {
                 self.sent = true;
-                self.connection.deadline.set(Instant::now() + self.limits.read);
+                self.connection.deadline.set(clock::now() + self.limits.read);
             }
         }
         Poll::Ready(Ok(()))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::exchange::Connection;
+use crate::clock;
 use crate::settings::Keepalive;
 
 /// What a connection leads to. Two requests may share one only if they agree in all of this.
@@ -19,12 +20,12 @@ pub(crate) struct Destination {
 /// Waiting connections, by where they lead.
 #[derive(Default)]
 pub(crate) struct Pool {
-    waiting: HashMap<Destination, Vec<(Instant, Connection)>, foldhash::fast::FixedState>,
+    waiting: HashMap<Destination, Vec<(Instant, Box<Connection>)>, foldhash::fast::FixedState>,
 }
 
 impl Pool {
     /// A connection to this destination that still seems to be good; the one that waited the shortest.
-    pub(crate) fn take(&mut self, to: &Destination) -> Option<Connection> {
+    pub(crate) fn take(&mut self, to: &Destination) -> Option<Box<Connection>> {
         let list = self.waiting.get_mut(to)?;
         while let Some((_, connection)) = list.pop() {
             if connection.is_quiet() {
@@ -35,7 +36,13 @@ impl Pool {
     }
 
     /// Keeps a connection for the next request, unless there are enough.
-    pub(crate) fn put(&mut self, to: &Destination, connection: Connection, limits: Keepalive, now: Instant) {
+    pub(crate) fn put(
+        &mut self,
+        to: &Destination,
+        connection: Box<Connection>,
+        limits: Keepalive,
+        now: Instant,
+    ) {
         if limits.pool_size == 0 || connection.requests() >= limits.max_requests {
             return;
         }
@@ -50,7 +57,7 @@ impl Pool {
 
     /// Closes connections that waited longer than this.
     pub(crate) fn sweep(&mut self, idle: Duration) {
-        let now = Instant::now();
+        let now = clock::now();
         self.waiting.retain(|_, list| {
             list.retain(|(since, connection)| now.duration_since(*since) < idle && connection.is_quiet());
             !list.is_empty()
