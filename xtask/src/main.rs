@@ -34,7 +34,7 @@ struct Cli {
 enum Command {
     /// Run every test: Rust's, the recorded cases, the tour in README.md
     Test(test::Args),
-    /// Check form: fmt, clippy, layers, dependencies, doors to randomness, traces of machines
+    /// Check form: fmt, clippy, layers, dependencies, doors to randomness, traces of machines, links
     Lint(lint::Args),
     /// Check that the crates depend on each other in one direction only
     Layers(layers::Args),

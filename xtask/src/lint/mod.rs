@@ -4,6 +4,7 @@
 //! with `SKIPPED:`.
 
 mod doors;
+mod links;
 mod manifest;
 mod source;
 mod traces;
@@ -14,7 +15,7 @@ use anyhow::Result;
 
 use crate::{layers, packages, process, workspace};
 
-/// Check form: fmt, clippy, layers, dependencies, doors to randomness, traces of machines
+/// Check form: fmt, clippy, layers, dependencies, doors to randomness, traces of machines, links
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Run only these checks
@@ -32,17 +33,18 @@ enum Finding {
 
 type Check = (&'static str, fn() -> Result<Finding>);
 
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     ("fmt", fmt),
     ("layers", || Ok(faults(layers::offences()?))),
     ("manifest", || Ok(faults(manifest::faults()?))),
     ("doors", || Ok(faults(doors::faults()?))),
     ("traces", || Ok(faults(traces::faults()?))),
+    ("links", || Ok(faults(links::faults()?))),
     ("deny", deny),
     ("clippy", clippy),
 ];
 
-const NAMES: [&str; 7] = ["fmt", "layers", "manifest", "doors", "traces", "deny", "clippy"];
+const NAMES: [&str; 8] = ["fmt", "layers", "manifest", "doors", "traces", "links", "deny", "clippy"];
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let mut failed = Vec::new();

@@ -2,7 +2,7 @@
 //! weir-kernel.
 //!
 //! aws-lc keeps a generator of its own, whose state a snapshot of a machine copies. So the keys of the Diffie-Hellman
-//! exchanges are drawn from the kernel and handed to it. Two draws stay inside aws-lc: the encapsulation of ML-KEM,
+//! exchanges are drawn from the kernel and handed to it. These draws stay inside aws-lc: keys and encapsulations of ML-KEM,
 //! which is only ever combined with an X25519 exchange of ours (draft-ietf-tls-ecdhe-mlkem), and ECDSA's nonce, into
 //! which aws-lc mixes the key and the message.
 

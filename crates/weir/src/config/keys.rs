@@ -1,4 +1,4 @@
-//! The one list of what can be configured. `weir check --keys` shows it, docs/configuration.md is made of it.
+//! The one list of what can be configured. `weir check --keys` shows it, docs/configuration.md names each.
 
 /// A key of the configuration.
 pub(crate) struct Definition {
@@ -218,6 +218,22 @@ mod tests {
         for (at, key) in KEYS.iter().enumerate() {
             assert!(key.about.ends_with('.'), "{}", key.name);
             assert!(KEYS[..at].iter().all(|other| other.name != key.name && !other.also.contains(&key.name)));
+        }
+    }
+
+    #[test]
+    fn every_key_is_in_the_documentation() {
+        let page = include_str!("../../../../docs/configuration.md");
+        for key in KEYS {
+            for name in key.also.iter().chain([&key.name]) {
+                assert!(page.contains(&format!("`{name}`")), "docs/configuration.md lacks {name}");
+            }
+            assert!(
+                key.default.is_empty() || page.contains(&format!("| `{}` |", key.default)),
+                "docs/configuration.md lacks the default of {}: {}",
+                key.name,
+                key.default
+            );
         }
     }
 }
