@@ -96,19 +96,22 @@ impl Uuid {
         (self.version() == 7).then(|| u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
     }
 
-    /// The text with hyphens, in lower case. Computed, since an id may be a secret to some.
-    fn text(self) -> [u8; 36] {
-        let digits = self.0.as_chunks().0.iter().flat_map(|four: &[u8; 4]| {
-            // Eight digits, one in each byte of a word.
-            let spread = four
-                .iter()
-                .rev()
-                .fold(0, |word, byte| word << 16 | u64::from(byte & 15) << 8 | u64::from(byte >> 4));
-            hex(spread).to_le_bytes()
-        });
+    /// The text with hyphens, in lower case: ASCII. Computed, not looked up, since an id may be a secret to some.
+    #[must_use]
+    pub fn text(self) -> [u8; 36] {
+        let mut digits = [0; 32];
+        for (eight, four) in digits.as_chunks_mut::<8>().0.iter_mut().zip(self.0.as_chunks::<4>().0) {
+            // Eight digits, one in each byte of a word: the bytes spread out, then each byte's halves.
+            let word = u64::from(u32::from_le_bytes(*four));
+            let word = (word | word << 16) & 0x0000_ffff_0000_ffff;
+            let word = (word | word << 8) & 0x00ff_00ff_00ff_00ff;
+            *eight =
+                hex(word >> 4 & 0x000f_000f_000f_000f | (word & 0x000f_000f_000f_000f) << 8).to_le_bytes();
+        }
         let mut text = [b'-'; 36];
-        let places = text.iter_mut().enumerate().filter(|(at, _)| ![8, 13, 18, 23].contains(at));
-        places.zip(digits).for_each(|((_, place), digit)| *place = digit);
+        for (place, from, count) in [(0, 0, 8), (9, 8, 4), (14, 12, 4), (19, 16, 4), (24, 20, 12)] {
+            text[place..place + count].copy_from_slice(&digits[from..from + count]);
+        }
         text
     }
 }

@@ -180,22 +180,31 @@ impl<'a> Ctx<'a> {
     /// under these names is gone.
     pub fn authenticate(&mut self, consumer: &'a Consumer, credential: Option<Credential>) {
         let headers = &mut self.headers;
-        headers.set("X-Consumer-ID", consumer.id.to_string());
-        set_or_remove(headers, "X-Consumer-Custom-ID", consumer.custom_id.as_deref());
-        set_or_remove(headers, "X-Consumer-Username", consumer.username.as_deref());
-        let id = credential.map(|credential| credential.id.to_string());
-        set_or_remove(headers, "X-Credential-Identifier", id.as_deref());
-        set_or_remove(headers, "X-Anonymous-Consumer", credential.is_none().then_some("true"));
+        headers.retain(|name, _| !tells_identity(name));
+        headers.append("X-Consumer-ID", consumer.id.text());
+        if let Some(custom_id) = &consumer.custom_id {
+            headers.append("X-Consumer-Custom-ID", custom_id.as_bytes());
+        }
+        if let Some(username) = &consumer.username {
+            headers.append("X-Consumer-Username", username.as_bytes());
+        }
+        match credential {
+            Some(credential) => headers.append("X-Credential-Identifier", credential.id.text()),
+            None => headers.append("X-Anonymous-Consumer", "true"),
+        }
         self.identity = Some(Identity { consumer, credential });
     }
 }
 
-fn set_or_remove(headers: &mut Headers, name: &str, value: Option<&str>) {
-    match value {
-        Some(value) => headers.set(name, value),
-        None => {
-            headers.remove(name);
-        }
+/// Whether a field tells the service who a request is from.
+fn tells_identity(name: &[u8]) -> bool {
+    let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
+    match name.len() {
+        13 => is("X-Consumer-ID"),
+        19 => is("X-Consumer-Username"),
+        20 => is("X-Consumer-Custom-ID") || is("X-Anonymous-Consumer"),
+        23 => is("X-Credential-Identifier"),
+        _ => false,
     }
 }
 

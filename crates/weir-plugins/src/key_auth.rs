@@ -50,9 +50,9 @@ enum Place {
 }
 
 /// What was found under one name.
-enum Found {
+enum Found<'a> {
     Nothing,
-    Key(String, Place),
+    Key(Cow<'a, [u8]>, Place),
     Several,
 }
 
@@ -61,8 +61,12 @@ impl Instance {
         Answer::message(StatusCode::UNAUTHORIZED, message).header("WWW-Authenticate", &self.challenge)
     }
 
-    /// The key that the request shows, or why it is refused.
-    fn key(&self, ctx: &Ctx<'_>, body: Option<&Value>) -> Result<(String, &str, Place), Answer> {
+    /// The key that the request shows, under which name and where, or why it is refused.
+    fn key<'s: 'r, 'r>(
+        &'s self,
+        ctx: &'r Ctx<'_>,
+        body: Option<&'r Value>,
+    ) -> Result<(Cow<'r, [u8]>, &'s str, Place), Answer> {
         for name in &self.config.key_names {
             match self.find(ctx, body, name) {
                 Found::Nothing => {}
@@ -73,10 +77,9 @@ impl Instance {
         Err(self.unauthorized("No API key found in request"))
     }
 
-    fn find(&self, ctx: &Ctx<'_>, body: Option<&Value>, name: &str) -> Found {
+    fn find<'r>(&self, ctx: &'r Ctx<'_>, body: Option<&'r Value>, name: &'r str) -> Found<'r> {
         if self.config.key_in_header {
-            let values = ctx.headers.get_all(name).map(String::from_utf8_lossy);
-            match one(values, Place::Header) {
+            match one(ctx.headers.get_all(name).map(Cow::Borrowed), Place::Header) {
                 Found::Nothing => {}
                 found => return found,
             }
@@ -84,13 +87,17 @@ impl Instance {
         if self.config.key_in_query
             && let Some(query) = ctx.query()
         {
-            match one(query::values(query, name), Place::Query) {
+            let values = query::values(query, name).map(|value| match value {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            });
+            match one(values, Place::Query) {
                 Found::Nothing => {}
                 found => return found,
             }
         }
         match body.and_then(|body| body.get(name)) {
-            Some(Value::String(key)) if !key.is_empty() => Found::Key(key.clone(), Place::Body),
+            Some(Value::String(key)) if !key.is_empty() => Found::Key(key.as_bytes().into(), Place::Body),
             Some(Value::Array(_)) => Found::Several,
             _ => Found::Nothing,
         }
@@ -124,11 +131,14 @@ impl Instance {
     fn authenticate(&self, ctx: &mut Ctx<'_>) -> Result<(), Answer> {
         let body = if self.config.key_in_body { read_body(ctx) } else { None };
         let (key, name, place) = self.key(ctx, body.as_ref())?;
+        let directory = ctx.directory;
+        let credential = directory.key(&key);
+        drop(key);
+        // A key that nobody has is hidden as well: it may be another service's.
         if self.config.hide_credentials {
             Self::hide(ctx, name, &place, body);
         }
-        let directory = ctx.directory;
-        let credential = directory.key(key.as_bytes()).ok_or_else(|| self.unauthorized("Unauthorized"))?;
+        let credential = credential.ok_or_else(|| self.unauthorized("Unauthorized"))?;
         // A key without its consumer can only be seen while both are being deleted.
         let consumer =
             directory.consumer(&credential.consumer).ok_or_else(|| self.unauthorized("Unauthorized"))?;
@@ -170,11 +180,11 @@ impl Plugin for Instance {
 }
 
 /// The one value that is not empty.
-fn one<'a>(values: impl Iterator<Item = Cow<'a, str>>, place: Place) -> Found {
+fn one<'a>(values: impl Iterator<Item = Cow<'a, [u8]>>, place: Place) -> Found<'a> {
     let mut values = values.filter(|value| !value.is_empty());
     match (values.next(), values.next()) {
         (None, _) => Found::Nothing,
-        (Some(key), None) => Found::Key(key.into_owned(), place),
+        (Some(key), None) => Found::Key(key, place),
         (Some(_), Some(_)) => Found::Several,
     }
 }

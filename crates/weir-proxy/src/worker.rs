@@ -13,7 +13,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use weir_plugin::RequestId;
+use weir_plugin::{Headers, RequestId};
 
 use crate::clock;
 use crate::config::{Snapshot, Target};
@@ -67,7 +67,8 @@ pub(crate) struct Worker {
     next_connection: Cell<u64>,
     date: Cell<(u64, [u8; 29])>,
     heads: RefCell<Vec<ResponseHead>>,
-    targets: RefCell<Vec<String>>,
+    /// For requests to come: memory for a target, and for fields of an answer.
+    spare: RefCell<Vec<(String, Headers)>>,
 }
 
 /// Memory of this many requests at once is kept to be used again.
@@ -94,7 +95,7 @@ impl Worker {
             next_connection: Cell::new(0),
             date: Cell::new((0, [0; 29])),
             heads: RefCell::default(),
-            targets: RefCell::default(),
+            spare: RefCell::default(),
         }
     }
 
@@ -205,14 +206,15 @@ impl Worker {
         }
     }
 
-    pub(crate) fn spare_target(&self) -> String {
-        self.targets.borrow_mut().pop().unwrap_or_default()
+    pub(crate) fn spare_memory(&self) -> (String, Headers) {
+        self.spare.borrow_mut().pop().unwrap_or_default()
     }
 
-    pub(crate) fn return_target(&self, target: String) {
-        let mut targets = self.targets.borrow_mut();
-        if targets.len() < SPARE {
-            targets.push(target);
+    pub(crate) fn return_memory(&self, target: String, mut fields: Headers) {
+        let mut spare = self.spare.borrow_mut();
+        if spare.len() < SPARE {
+            fields.clear();
+            spare.push((target, fields));
         }
     }
 }

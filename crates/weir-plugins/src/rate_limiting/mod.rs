@@ -16,6 +16,7 @@
 mod counters;
 mod window;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -113,6 +114,7 @@ impl Instance {
 
     /// Tells the client where it stands: each window, and the one that it will hit first. Gives how long that one lasts.
     fn tell(&self, ctx: &mut Ctx<'_>, taken: &Taken) -> u64 {
+        let mut digits = itoa::Buffer::new();
         let mut tightest: Option<(f64, f64, Window)> = None;
         for ((window, limit), used) in self.limits.iter().zip(&taken.used) {
             let left = (limit - *used as f64).max(0.0);
@@ -123,27 +125,26 @@ impl Instance {
                 tightest = Some((*limit, left, *window));
             }
             if !self.config.hide_client_headers {
-                ctx.response.set(window.limit_header(), Decimal(*limit).to_string());
-                ctx.response.set(window.remaining_header(), Decimal(left).to_string());
+                ctx.response.set(window.limit_header(), decimal(*limit, &mut digits));
+                ctx.response.set(window.remaining_header(), decimal(left, &mut digits));
             }
         }
         let Some((limit, left, window)) = tightest else { return 1 };
         let reset = window.reset_seconds(ctx.started_ms);
         if !self.config.hide_client_headers {
-            ctx.response.set("RateLimit-Limit", Decimal(limit).to_string());
-            ctx.response.set("RateLimit-Remaining", Decimal(left).to_string());
-            ctx.response.set("RateLimit-Reset", itoa::Buffer::new().format(reset));
+            ctx.response.set("RateLimit-Limit", decimal(limit, &mut digits));
+            ctx.response.set("RateLimit-Remaining", decimal(left, &mut digits));
+            ctx.response.set("RateLimit-Reset", digits.format(reset));
         }
         reset
     }
 }
 
 /// A number as Lua writes it: without a fraction where it has none.
-struct Decimal(f64);
-
-impl std::fmt::Display for Decimal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.0.fract() == 0.0 { write!(f, "{}", self.0 as i64) } else { write!(f, "{}", self.0) }
+fn decimal(number: f64, digits: &mut itoa::Buffer) -> Cow<'_, [u8]> {
+    match number.fract() == 0.0 {
+        true => digits.format(number as i64).as_bytes().into(),
+        false => number.to_string().into_bytes().into(),
     }
 }
 
@@ -374,7 +375,8 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_lua_does() {
-        assert_eq!(Decimal(5.0).to_string(), "5");
-        assert_eq!(Decimal(1.5).to_string(), "1.5");
+        let mut digits = itoa::Buffer::new();
+        assert_eq!(*decimal(5.0, &mut digits), *b"5");
+        assert_eq!(*decimal(1.5, &mut digits), *b"1.5");
     }
 }

@@ -58,6 +58,7 @@ pub(crate) async fn run<D: Downstream>(
     let settings = &*snapshot.settings;
     let behind = if client.trusted { forward::real_ip(client, &head.headers, settings) } else { None };
     let behind = behind.map(|ip| Client { ip, ip_text: ip.to_string().into(), ..client.clone() });
+    let (upstream_target, response) = worker.spare_memory();
     let mut ctx = Ctx {
         id: worker.request_id(),
         client: behind.as_ref().unwrap_or(client),
@@ -70,9 +71,9 @@ pub(crate) async fn run<D: Downstream>(
         started_ms: clock::unix_ms(),
         route: None,
         service: None,
-        upstream_target: worker.spare_target(),
+        upstream_target,
         identity: None,
-        response: Headers::new(),
+        response,
         directory: snapshot,
     };
     forward::drop_connection_named(&mut ctx.headers);
@@ -84,7 +85,7 @@ pub(crate) async fn run<D: Downstream>(
     head.target = ctx.target;
     head.host = ctx.host;
     head.headers = ctx.headers;
-    worker.return_target(ctx.upstream_target);
+    worker.return_memory(ctx.upstream_target, ctx.response);
     next
 }
 
