@@ -1,8 +1,9 @@
 //! Servers, clients and fixtures for the workspace's tests.
 //!
 //! Purpose: what an integration test of a gateway needs around the gateway: the [`Gateway`] process itself, an upstream
-//! to send requests to ([`Echo`]), a client that sends exactly the bytes it is told to ([`Client`]), directories that
-//! vanish ([`TempDir`]), a network of its own ([`netns`]), and a way to be skipped that nobody overlooks ([`skip!`]).
+//! to send requests to ([`Echo`]), one that misbehaves byte for byte ([`Scripted`]), a client that sends exactly the
+//! bytes it is told to ([`Client`]), directories that vanish ([`TempDir`]), a network of its own ([`netns`]), and a way
+//! to be skipped that nobody overlooks ([`skip!`]).
 //!
 //! Contract: everything listens on loopback, on ports that the kernel picks, and ends with its guard. Nothing waits
 //! without a deadline. What goes wrong in here is the test's failure: helpers that have no useful error to hand back
@@ -22,6 +23,7 @@ mod echo;
 mod gateway;
 mod http1;
 pub mod netns;
+mod scripted;
 mod skip;
 mod temp;
 #[cfg(feature = "tls")]
@@ -32,6 +34,7 @@ pub use client::{Answer, Client};
 pub use echo::{Echo, Received, Reply, Then};
 pub use gateway::{Gateway, Launch, Listeners};
 pub use http1::Headers;
+pub use scripted::{Peer, Scripted};
 pub use skip::{__name_of, report_skip};
 pub use temp::TempDir;
 pub use websocket::{Message, WebSocket};

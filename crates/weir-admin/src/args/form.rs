@@ -20,7 +20,12 @@ pub struct BadForm;
 /// # Errors
 /// When it holds what is no text, or too much.
 pub fn decode(text: &str) -> Result<Record, BadForm> {
-    let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+    let pairs = || text.split('&').filter(|pair| !pair.is_empty());
+    // Before any is decoded: a body of nothing but arguments would take many times its size.
+    if pairs().nth(MAX_ARGUMENTS).is_some() {
+        return Err(BadForm);
+    }
+    let pairs = pairs().map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         Ok((plain(name)?, plain(value)?))
     });
@@ -66,6 +71,9 @@ fn steps(name: &str) -> Result<Vec<Step<'_>>, BadForm> {
                 (name, _) => Step::Name(name),
             });
             rest = after;
+            if steps.len() > MAX_DEPTH {
+                return Err(BadForm);
+            }
         }
         if steps.len() > MAX_DEPTH {
             return Err(BadForm);

@@ -154,7 +154,8 @@ fn parse_id(text: &str) -> Result<Uuid, Failure> {
 fn show(admin: &Admin, entity: &'static Entity, stored: Stored) -> Value {
     let mut record = entity.schema.show(stored.record, &admin.catalog);
     if entity.ttl {
-        let left = stored.expires_at_ms.map(|end| (end - now_ms()).max(0) / 1000);
+        // Whole seconds that are still ahead: the one under way is not.
+        let left = stored.expires_at_ms.map(|end| (end - now_ms() - 1).max(0) / 1000);
         record.insert("ttl".to_owned(), json!(left));
     }
     Value::Object(record)

@@ -88,6 +88,16 @@ fn complete_fields(fields: &Fields, given: Record) -> Record {
     complete(fields.list.iter().map(|(name, field)| (*name, field)), given)
 }
 
+/// Gives members to the records in a stored record that lack them, where the definition is not the one that they were
+/// stored under: a plugin's configuration when the plugin becomes another.
+pub(super) fn complete_records<'a>(record: &mut Record, find: &dyn Fn(&str) -> Option<&'a Field>) {
+    for (name, value) in record.iter_mut() {
+        if let Some(field @ Field { kind: Kind::Record(_), .. }) = find(name) {
+            *value = normalize(field, value.take());
+        }
+    }
+}
+
 /// A given value in the one form that is stored: sets without repetition, records complete, whole numbers as integers,
 /// and an empty JSON object or array as whichever of the two the field is.
 pub(super) fn normalize(field: &Field, value: Value) -> Value {

@@ -160,6 +160,7 @@ impl Schema {
         fill::rewrite(&self.fields, &mut changes, "", &mut errors);
         rewrite_config(&view, &mut changes, &mut errors);
         fill::merge(&mut record, changes, &|name| view.find(name));
+        fill::complete_records(&mut record, &|name| view.find(name));
         fill::autos(&self.fields, &mut record, source)?;
         view.check_into(&record, true, &mut errors);
         if errors.is_empty() { Ok(record) } else { Err(errors.into()) }

@@ -123,16 +123,21 @@ impl<'a> Life<'a> {
                     let mut exchange =
                         Exchange::new(connection, ctx.method.clone(), onward.framing, limits, head);
                     match poll_fn(|cx| exchange.poll_head(cx, source)).await {
+                        // Bytes of another protocol would pass for the answer to a request that asked for none.
+                        Ok(())
+                            if exchange.head.status == StatusCode::SWITCHING_PROTOCOLS
+                                && !onward.websocket =>
+                        {
+                            return Err(Failure::Invalid("it switches to what nobody asked for").into());
+                        }
                         Ok(()) => return Ok((exchange, to)),
                         Err(Broken::Client(error)) => return Err(Broken::Client(error)),
                         Err(Broken::Upstream(failure)) => {
                             let again = !exchange.body_used || source.rewind();
-                            let stale =
-                                from_pool && !exchange.answered && matches!(failure, Failure::Lost(_));
-                            if !again || (!stale && !retriable(&failure, &ctx.method)) {
+                            if !again || !retriable(&failure, &ctx.method) {
                                 return Err(failure.into());
                             }
-                            if stale && idempotent(&ctx.method) {
+                            if from_pool && !exchange.answered && matches!(failure, Failure::Lost(_)) {
                                 // A connection that died while it waited says nothing about the service.
                                 continue;
                             }

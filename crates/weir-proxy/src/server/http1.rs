@@ -49,6 +49,8 @@ pub(crate) struct Http1<S> {
     bytes_in: u64,
     bytes_out: u64,
     max_body: u64,
+    /// Bytes of the body alone, without what frames them.
+    body_in: u64,
 }
 
 /// What is left of the request's body.
@@ -79,6 +81,7 @@ impl<S: Stream + 'static> Http1<S> {
             bytes_in: 0,
             bytes_out: 0,
             max_body: 0,
+            body_in: 0,
         }
     }
 
@@ -141,6 +144,9 @@ impl<S: Stream + 'static> Http1<S> {
             if scanned == 0 || head_end(self.input.data(), scanned).is_some() {
                 let parsed = head.parse(self.input.data());
                 if let Some(end) = parsed? {
+                    if end > MAX_HEAD {
+                        return Err(Refusal::HeadTooLarge);
+                    }
                     clock::tick();
                     self.input.consume(end);
                     self.bytes_in = end as u64;
@@ -191,6 +197,7 @@ impl<S: Stream + 'static> Http1<S> {
         self.keep_alive = head.keep_alive && !self.worker.is_draining();
         self.bytes_out = 0;
         self.max_body = snapshot.settings.max_body;
+        self.body_in = 0;
     }
 
     /// Reads what is left of a body that nobody wanted. Says whether the connection can be kept.
@@ -271,8 +278,8 @@ impl<S: Stream + 'static> Http1<S> {
     }
 }
 
-impl<S: Stream + 'static> BodySource for Http1<S> {
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, BodyError>> {
+impl<S: Stream + 'static> Http1<S> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, BodyError>> {
         if self.expects_continue && !matches!(self.receiving, Receiving::Done) {
             self.expects_continue = false;
             if self.input.is_empty() {
@@ -298,8 +305,7 @@ impl<S: Stream + 'static> BodySource for Http1<S> {
                     }
                     Ok(Step::Data(count)) => {
                         *at_hand = count;
-                        if self.max_body > 0 && self.bytes_in > self.max_body.saturating_add(MAX_HEAD as u64)
-                        {
+                        if self.max_body > 0 && self.body_in + count as u64 > self.max_body {
                             return Poll::Ready(Err(BodyError::TooLarge));
                         }
                         return Poll::Ready(Ok(true));
@@ -314,6 +320,15 @@ impl<S: Stream + 'static> BodySource for Http1<S> {
             }
             ready!(self.poll_more(cx))?;
         }
+    }
+}
+
+impl<S: Stream + 'static> BodySource for Http1<S> {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, BodyError>> {
+        let polled = self.poll_piece(cx);
+        // Where the next request begins is not known any more: the answer says that there will be none.
+        self.keep_alive &= !matches!(polled, Poll::Ready(Err(_)));
+        polled
     }
 
     fn body(&self) -> &[u8] {
@@ -337,6 +352,7 @@ impl<S: Stream + 'static> BodySource for Http1<S> {
             Receiving::Chunked(decoder, at_hand) => {
                 decoder.used(count);
                 *at_hand -= count;
+                self.body_in += count as u64;
             }
             Receiving::Done => {}
         }

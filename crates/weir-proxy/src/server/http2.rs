@@ -26,6 +26,7 @@ use crate::http1::request::{Refusal, RequestHead, split_host};
 use crate::http1::{Framing, MAX_HEAD};
 use crate::io::Stream;
 use crate::pipeline;
+use crate::timer::Deadline;
 use crate::worker::Worker;
 
 /// Streams that a client may have open at once, as nginx has it.
@@ -91,7 +92,7 @@ async fn answer(
         async move {
             let mut head = RequestHead::default();
             let read = read_head(&mut head, parts, &incoming);
-            let mut stream = Http2::new(incoming, head.framing, shared);
+            let mut stream = Http2::new(incoming, head.framing, shared, &worker.snapshot().settings);
             match read {
                 Ok(()) => {
                     // What becomes of the connection is hyper's business.
@@ -198,11 +199,35 @@ struct Http2 {
     shared: Rc<RefCell<Shared>>,
     bytes_in: u64,
     bytes_out: u64,
+    max_body: u64,
+    patience: Duration,
+    /// For the next piece of the body, while it is waited for.
+    deadline: Option<Deadline>,
 }
 
 impl Http2 {
-    fn new(incoming: Incoming, framing: Framing, shared: Rc<RefCell<Shared>>) -> Self {
-        Self { incoming, at_hand: Bytes::new(), framing, shared, bytes_in: 0, bytes_out: 0 }
+    fn new(
+        incoming: Incoming,
+        framing: Framing,
+        shared: Rc<RefCell<Shared>>,
+        settings: &crate::Settings,
+    ) -> Self {
+        Self {
+            incoming,
+            at_hand: Bytes::new(),
+            framing,
+            shared,
+            bytes_in: 0,
+            bytes_out: 0,
+            max_body: settings.max_body,
+            patience: settings.timeouts.body,
+            deadline: None,
+        }
+    }
+
+    fn is_too_large(&self) -> bool {
+        let announced = if let Framing::Length(length) = self.framing { length } else { 0 };
+        self.max_body > 0 && self.bytes_in.max(announced) > self.max_body
     }
 }
 
@@ -219,13 +244,21 @@ impl Drop for Http2 {
 impl BodySource for Http2 {
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, BodyError>> {
         loop {
-            if !self.at_hand.is_empty() {
+            if !self.at_hand.is_empty() && !self.is_too_large() {
                 return Poll::Ready(Ok(true));
             }
-            match std::task::ready!(Pin::new(&mut self.incoming).poll_frame(cx)) {
-                None => return Poll::Ready(Ok(false)),
-                Some(Err(_)) => return Poll::Ready(Err(BodyError::Gone)),
-                Some(Ok(frame)) => {
+            if self.is_too_large() {
+                return Poll::Ready(Err(BodyError::TooLarge));
+            }
+            match Pin::new(&mut self.incoming).poll_frame(cx) {
+                Poll::Pending => {
+                    let deadline = self.deadline.get_or_insert_with(|| Deadline::new(self.patience));
+                    return deadline.poll(cx).map(|()| Err(BodyError::Timeout));
+                }
+                Poll::Ready(None) => return Poll::Ready(Ok(false)),
+                Poll::Ready(Some(Err(_))) => return Poll::Ready(Err(BodyError::Gone)),
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.deadline = None;
                     self.at_hand = frame.into_data().unwrap_or_default();
                     self.bytes_in += self.at_hand.len() as u64;
                 }

@@ -343,7 +343,13 @@ impl Exchange {
                         self.cut = true;
                         break;
                     }
-                    Poll::Pending => return Poll::Pending,
+                    Poll::Pending => {
+                        // From here on it is the service that is late.
+                        if std::mem::take(&mut self.starved) {
+                            connection.deadline.set(clock::now() + self.limits.write);
+                        }
+                        return Poll::Pending;
+                    }
                 }
             }
             self.starved = more.is_pending();

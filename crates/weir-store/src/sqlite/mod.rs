@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Connection as _, SqlitePool};
 use weir_mint::Uuid;
 use weir_model::{Catalog, ENTITIES, Entity, Page, Record};
 
@@ -50,7 +50,12 @@ impl Sqlite {
             .pragma("cache_size", CACHE_KIB)
             // What is deleted is overwritten: a digest or a sealed value does not outlive its row.
             .pragma("secure_delete", "ON");
-        let writer = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            // A full disk makes SQLite end a transaction itself, and the client takes it for open ever after.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+            .connect_with(options.clone())
+            .await?;
         let shown = path.display().to_string();
         {
             let mut connection = writer.acquire().await?;

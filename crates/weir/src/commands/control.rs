@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::start::Where;
@@ -40,9 +40,11 @@ pub(crate) struct HealthArgs {
 pub(crate) fn stop(args: &StopArgs) -> Result<()> {
     let config = args.where_.config()?;
     let pid = running(&args.where_)?;
+    let lock = gateway::Prefix::at(&config.prefix).lock();
     kill_process(pid, Signal::TERM).context("cannot stop the gateway")?;
     let deadline = Instant::now() + config.shutdown_timeout + Duration::from_secs(args.timeout);
-    while test_kill_process(pid).is_ok() {
+    // The kernel drops the lock with the process; the process's id may stay for as long as its parent likes.
+    while lock::holder(&lock)? == Some(pid) {
         if Instant::now() >= deadline {
             bail!("process {} is still running", pid.as_raw_nonzero());
         }

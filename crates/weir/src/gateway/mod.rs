@@ -212,9 +212,13 @@ impl Apis {
         of_kind.map(|(_, _, address)| *address).collect()
     }
 
-    async fn end(&mut self) {
+    /// Stops listening, and gives requests under way this long to end.
+    async fn end(&mut self, patience: Duration) {
         self.stop.send_replace(true);
-        while self.tasks.join_next().await.is_some() {}
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(patience, ended).await.is_err() {
+            self.tasks.shutdown().await;
+        }
     }
 }
 
@@ -358,8 +362,9 @@ async fn until_stopped(
         }
     }
     tracing::info!("stopping: requests under way have {} seconds to end", config.shutdown_timeout.as_secs());
-    apis.end().await;
-    if !force.shutdown(config.shutdown_timeout).await {
+    let patience = config.shutdown_timeout;
+    let ((), in_time) = tokio::join!(apis.end(patience), force.shutdown(patience));
+    if !in_time {
         tracing::warn!("some requests did not end in time and were cut off");
     }
     Ok(())

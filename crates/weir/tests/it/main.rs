@@ -7,6 +7,15 @@
     reason = "all of this crate is a test"
 )]
 
+mod admin;
 mod command;
+mod control;
 mod doctor;
+mod durability;
+mod http1;
+mod http2;
+mod in_force;
 mod mint;
+mod streaming;
+mod support;
+mod upstream;
