@@ -205,13 +205,15 @@ pub(crate) fn count_draws() {
     let threads: Vec<_> =
         (0..4).map(|_| std::thread::spawn(|| fill_for(Purpose::Uuid, &mut [0; 16]).unwrap())).collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
+    weir_kernel::try_fill_for(Purpose::RequestId, &mut [0; 16]).unwrap();
     let after = draws();
-    assert_eq!(before.total().draws + 6, after.total().draws);
-    let (token, uuid) = (after.of(Purpose::Token), after.of(Purpose::Uuid));
-    println!("counted: {} {} {} {}", token.draws, token.bytes, uuid.draws, uuid.bytes);
+    assert_eq!(before.total().draws + 7, after.total().draws);
+    let counted = [Purpose::Token, Purpose::Uuid, Purpose::RequestId].map(|purpose| after.of(purpose));
+    let counted = counted.map(|drawn| format!("{}/{}", drawn.draws, drawn.bytes));
+    println!("counted: {}", counted.join(" "));
 }
 
 #[test]
 fn draws_are_counted_by_purpose_also_of_threads_that_ended() {
-    assert_eq!(said(&run("counters", || Ok(())), "counted: "), "2 10032 4 64");
+    assert_eq!(said(&run("counters", || Ok(())), "counted: "), "2/10032 4/64 1/16");
 }
