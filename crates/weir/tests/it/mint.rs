@@ -166,4 +166,6 @@ fn waiting_ends_when_the_kernel_is_ready_or_patience_does() {
     assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 33));
     let output = with_getrandom("EAGAIN", "mint token --wait=1").unwrap();
     assert_eq!((output.status.code(), output.stdout.len()), (Some(3), 0));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("still not ready after 1 s") && message.lines().count() == 1, "{message}");
 }
