@@ -1,7 +1,7 @@
 //! Keys made before the generator was ready, and keys that other machines have too.
 //!
 //! When a key was made is taken from its file's time of change. Keys of earlier boots cannot be judged by this boot's
-//! log, and are not. All comparisons leave two seconds, since file times are whole seconds and the moment of the boot
+//! log; they are listed as unseen, with the command that asks the journal. All comparisons leave two seconds, since file times are whole seconds and the moment of the boot
 //! is computed from two clocks.
 
 use weir_kernel::host::{EarlyReader, Host, KeyKind, KnownKey, MachineId, Unknown};
@@ -32,6 +32,7 @@ pub(crate) fn findings(host: &Host, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
             unseen.push(Unseen::new(host, format!("the key {}", key.path), why));
         }
     }
+    unseen.extend(earlier_boots(host));
     let mut findings: Vec<Finding> = [early(host), early_makers(host)].into_iter().flatten().collect();
     findings.extend(copied(host));
     findings.extend(made_elsewhere(host, &findings));
@@ -82,6 +83,24 @@ fn early(host: &Host) -> Option<Finding> {
         )
         .command(make_again(&keys)),
     )
+}
+
+/// Keys whose boot this kernel's log does not tell of.
+fn earlier_boots(host: &Host) -> Option<Unseen> {
+    let booted = *host.kernel.booted.as_ref().ok()?;
+    let earlier = |key: &&KnownKey| {
+        key.kind != KeyKind::Identity && modified(key).is_some_and(|made| made + TOLERANCE_S < booted)
+    };
+    let made = match host.keys.iter().filter(earlier).count() {
+        0 => return None,
+        1 => "one well-known key was made, in an earlier boot".to_owned(),
+        count => format!("{count} well-known keys were made, in earlier boots"),
+    };
+    Some(Unseen {
+        what: format!("whether the generator was ready when {made}"),
+        why: "the kernel log is of this boot alone".to_owned(),
+        command: Some("journalctl _TRANSPORT=kernel -g 'crng (init )?done'".to_owned()),
+    })
 }
 
 /// Programs that make keys and did not wait.

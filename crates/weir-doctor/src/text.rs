@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::report::{Report, Verdict};
+use crate::report::{Report, Unseen, Verdict};
 
 /// With or without colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,7 +78,9 @@ fn headline(out: &mut String, report: &Report, style: Style) {
         Verdict::Critical => "secrets are at risk",
         Verdict::Unknown => "whether its randomness is good could not be seen",
     };
-    let _ = writeln!(out, "{}: {sum}", marked(report.verdict, style).trim_end());
+    let partly = report.unseen.iter().any(Unseen::is_kept_from_this_user);
+    let limit = if partly && report.verdict <= Verdict::Note { ", as far as this user may look" } else { "" };
+    let _ = writeln!(out, "{}: {sum}{limit}", marked(report.verdict, style).trim_end());
 }
 
 /// A paragraph beside a mark that takes ten columns.
