@@ -6,7 +6,7 @@
 
 use weir_kernel::host::{EarlyReader, Host, KeyKind, KnownKey, MachineId, Unknown};
 
-use crate::remedy::{and, seconds};
+use crate::remedy::{and, quoted, seconds};
 use crate::report::{Finding, Unseen, Verdict};
 
 const TOLERANCE_S: i64 = 2;
@@ -226,7 +226,7 @@ fn make_again(keys: &[&KnownKey]) -> String {
         commands.push("rm -f /etc/machine-id /var/lib/dbus/machine-id && systemd-machine-id-setup && reboot");
     }
     if commands.is_empty() {
-        let paths: Vec<&str> = keys.iter().map(|key| key.path.as_str()).collect();
+        let paths: Vec<String> = keys.iter().map(|key| quoted(&key.path)).collect();
         return format!("ls -l {}  # make these again", paths.join(" "));
     }
     commands.join(" && ")

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use weir_kernel::host::Host;
 
-use crate::remedy::{and, early_source, seconds};
+use crate::remedy::{and, early_source, quoted, seconds};
 use crate::report::{Finding, Verdict};
 use crate::waiting::waiting;
 
@@ -126,11 +126,11 @@ fn unready(host: &Host, what: String, handshake: String) -> Finding {
 fn look_closer(probe: &Probe, phase: Phase) -> String {
     let target = &probe.target;
     let (host, port) = target.rsplit_once(':').unwrap_or((target, "443"));
-    let host = host.trim_matches(['[', ']']);
+    let host = &quoted(host.trim_matches(['[', ']']));
     match phase {
         Phase::Name => format!("resolvectl query {host} || getent ahosts {host}"),
         Phase::Connect => format!("mtr --report --tcp --port {port} {host}"),
-        Phase::Tls => format!("openssl s_client -connect {target}"),
+        Phase::Tls => format!("openssl s_client -connect {}", quoted(target)),
     }
 }
 

@@ -96,6 +96,15 @@ mod tests {
     }
 
     #[test]
+    fn erased_is_zeros_to_the_last_byte() {
+        for length in [0, 1, 7, 32, 1000] {
+            let mut bytes = vec![0xa5; length];
+            erase(&mut bytes);
+            assert_eq!(bytes, vec![0; length]);
+        }
+    }
+
+    #[test]
     fn equality_is_that_of_the_texts() {
         let secret = Secret::new("hunter2".to_owned());
         assert_eq!(secret, Secret::new("hunter2".to_owned()));

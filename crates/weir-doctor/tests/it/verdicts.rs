@@ -269,6 +269,21 @@ fn a_handshake_that_never_ends_is_blamed_on_a_generator_that_is_not_ready() {
 }
 
 #[test]
+fn nobody_writes_to_the_terminal_or_to_a_shell_through_a_name() {
+    let mut hostile = host("keys-too-early");
+    hostile.kernel.hostname = Ok("\x1b[2Jhost".to_owned());
+    hostile.keys.truncate(1);
+    hostile.keys[0].path = "/etc/wireguard/\x1b]0;x\x07$(reboot).conf".to_owned();
+    let mut fooled = probe(3, 10, 20);
+    fooled.certificate = Some("not for \x1b[31m\r\n".to_owned());
+    let report = examine_with_probe(&hostile, &fooled);
+    let plain = text(&report, Style::Plain);
+    assert!(plain.chars().all(|c| c == '\n' || !c.is_control()), "{plain:?}");
+    let command = finding(&report, "keys.early").command.clone().unwrap();
+    assert!(command.starts_with("ls -l '/etc/wireguard/"), "{command:?}");
+}
+
+#[test]
 fn text_has_colour_only_when_asked_and_fits_the_screen() {
     for name in ["bare-metal", "keys-too-early"] {
         let report = examine(&host(name));
