@@ -167,6 +167,22 @@ fn a_long_stream_shows_its_progress_on_a_terminal_and_wipes_it() {
 }
 
 #[test]
+fn a_full_pipe_is_waited_for_even_if_it_does_not_block() {
+    let (mut from_child, to_test) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&to_test, true).unwrap();
+    let mut child = weir("mint bytes 1M").stdout(to_test).stderr(Stdio::piped()).spawn().unwrap();
+    // Until a write met a full pipe, or the child gave up.
+    let is_full = || rustix::io::ioctl_fionread(&from_child).unwrap() >= 65_536;
+    while !is_full() && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    let mut bytes = Vec::new();
+    from_child.read_to_end(&mut bytes).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), bytes.len()), (Some(0), 1 << 20), "{output:?}");
+}
+
+#[test]
 fn a_full_disk_is_an_error() {
     let full = File::options().write(true).open("/dev/full").unwrap();
     let output = weir("mint bytes 1M").stdout(full).output().unwrap();
