@@ -152,7 +152,9 @@ fn a_probe_times_each_phase_and_reports_a_bad_certificate() {
 
 #[test]
 fn a_probe_that_fails_says_in_which_phase() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Held here, the port can be nobody's at any other address, and at this one nobody listens.
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = SocketAddr::from(([127, 0, 0, 2], held.local_addr().unwrap().port()));
     let speaks_no_tls = server(|mut stream| {
         let _ = std::io::Write::write_all(&mut stream, b"220 hello\r\n");
         let _ = stream.read(&mut [0; 4096]);
