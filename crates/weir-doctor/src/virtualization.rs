@@ -78,7 +78,8 @@ fn clone_signal(host: &Host, unseen: &mut Vec<Unseen>) -> Option<Finding> {
             Verdict::Note,
             "The hypervisor offers a VM generation ID and this kernel has no driver for it",
             "Clones of this machine would draw the same bytes until the next reseed; drivers came with Linux 5.18 and 6.10.",
-        ),
+        )
+        .command("modprobe vmgenid || uname -r"),
         VmGenId::None => Finding::new(
             "virtualization.clone",
             Verdict::Note,
@@ -132,10 +133,8 @@ fn forks(host: &Host) -> Option<Finding> {
     };
     let last = forks.iter().rev().find_map(|at| *at);
     let last = last.map(|at| format!(", last {} after boot", seconds(at))).unwrap_or_default();
-    Some(Finding::new(
-        "virtualization.forks",
-        Verdict::Note,
-        format!("The kernel was told {times} that this machine was cloned or restored{last}"),
-        "It reseeded itself then; programs with a generator of their own went on with the old state unless restarted.",
-    ))
+    let what = format!("The kernel was told {times} that this machine was cloned or restored{last}");
+    let why = "It reseeded itself then; programs with a generator of their own went on with the old state unless restarted.";
+    let command = "systemctl restart SERVICE  # each that keeps a generator of its own, as OpenSSL does";
+    Some(Finding::new("virtualization.forks", Verdict::Note, what, why).command(command))
 }

@@ -69,5 +69,6 @@ fn early(host: &Host) -> Option<Finding> {
             format!("Read from /dev/urandom before the generator was ready: {}", and(&names)),
             "That is harmless for hash tables and names of files, and not for anything secret.",
         )
+        .command("dmesg | grep 'uninitialized urandom read'")
     })
 }
