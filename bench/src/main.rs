@@ -37,9 +37,12 @@ struct Way {
     rounds_ns: Vec<f64>,
 }
 
+/// Fills a buffer, or leaves it alone and makes something else.
+type Call = dyn FnMut(&mut [u8]);
+
 /// What is timed.
 enum Work {
-    Call(Box<dyn FnMut(&mut [u8])>),
+    Call(Box<Call>),
     /// Done and timed by another process.
     Other(Lua),
 }
