@@ -1,12 +1,12 @@
 //! Keys made before the generator was ready, and keys that other machines have too.
 //!
-//! When a key was made is taken from its file's time of change. Keys of earlier boots cannot be judged by this boot's
+//! When a key was made is taken from its file's time of change. Keys from before this boot cannot be judged by its
 //! log; they are listed as unseen, with the command that asks the journal. All comparisons leave two seconds, since file times are whole seconds and the moment of the boot
 //! is computed from two clocks.
 
 use weir_kernel::host::{EarlyReader, Host, KeyKind, KnownKey, MachineId, Unknown};
 
-use crate::remedy::{and, quoted, seconds};
+use crate::remedy::{and, in_container, quoted, seconds};
 use crate::report::{Finding, Unseen, Verdict};
 
 const TOLERANCE_S: i64 = 2;
@@ -32,7 +32,7 @@ pub(crate) fn findings(host: &Host, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
             unseen.push(Unseen::new(host, format!("the key {}", key.path), why));
         }
     }
-    unseen.extend(earlier_boots(host));
+    unseen.extend(before_this_boot(host));
     let mut findings: Vec<Finding> = [early(host), early_makers(host)].into_iter().flatten().collect();
     findings.extend(copied(host));
     findings.extend(made_elsewhere(host, &findings));
@@ -85,21 +85,24 @@ fn early(host: &Host) -> Option<Finding> {
     )
 }
 
-/// Keys whose boot this kernel's log does not tell of.
-fn earlier_boots(host: &Host) -> Option<Unseen> {
+/// Keys from before this boot, of which this kernel's log does not tell.
+fn before_this_boot(host: &Host) -> Option<Unseen> {
     let booted = *host.kernel.booted.as_ref().ok()?;
     let earlier = |key: &&KnownKey| {
         key.kind != KeyKind::Identity && modified(key).is_some_and(|made| made + TOLERANCE_S < booted)
     };
     let made = match host.keys.iter().filter(earlier).count() {
         0 => return None,
-        1 => "one well-known key was made, in an earlier boot".to_owned(),
-        count => format!("{count} well-known keys were made, in earlier boots"),
+        1 => "one well-known key was made".to_owned(),
+        count => format!("{count} well-known keys were made"),
     };
+    // A container has no journal of its own, and its keys may be of anywhere.
+    let command =
+        (!in_container(host)).then(|| "journalctl _TRANSPORT=kernel -g 'crng (init )?done'".to_owned());
     Some(Unseen {
-        what: format!("whether the generator was ready when {made}"),
+        what: format!("whether the generator was ready when {made}, before this boot"),
         why: "the kernel log is of this boot alone".to_owned(),
-        command: Some("journalctl _TRANSPORT=kernel -g 'crng (init )?done'".to_owned()),
+        command,
     })
 }
 
@@ -137,6 +140,10 @@ fn copied(host: &Host) -> Vec<Finding> {
 
 /// Since when this machine is not another, in seconds since 1970, and why what is older is shared.
 fn became_itself(host: &Host) -> Option<(i64, &'static str)> {
+    // A container's files come from its image, whatever happened to the host.
+    if in_container(host) {
+        return None;
+    }
     let forked = host.log.as_ref().ok().and_then(|log| log.facts.forks.iter().rev().find_map(|at| *at));
     if let (Some(at), Ok(booted)) = (forked, &host.kernel.booted) {
         let moment = booted.saturating_add(i64::try_from(at.as_secs()).ok()?);

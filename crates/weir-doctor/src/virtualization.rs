@@ -17,12 +17,12 @@ pub(crate) fn findings(host: &Host, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
 
 fn container(host: &Host) -> Option<Finding> {
     let container = host.container.as_ref().ok()?.as_ref()?;
-    let kernel =
-        host.kernel.release.as_ref().map_or("a kernel".to_owned(), |release| format!("Linux {release}"));
-    let whose = match container.manager.as_str() {
-        "gvisor" => "which gVisor imitates".to_owned(),
-        "wsl" => "which Windows runs for it".to_owned(),
-        _ => "that of the host around it".to_owned(),
+    let release =
+        host.kernel.release.as_ref().map(|release| format!(", Linux {release}")).unwrap_or_default();
+    let kernel = match container.manager.as_str() {
+        "gvisor" => "an imitation by gVisor",
+        "wsl" => "the one that Windows runs for it",
+        _ => "that of the host around it",
     };
     let files =
         container.system.as_ref().map(|system| format!("; only its files are {system}")).unwrap_or_default();
@@ -30,7 +30,7 @@ fn container(host: &Host) -> Option<Finding> {
         Finding::new(
             "virtualization.container",
             Verdict::Note,
-            format!("This is a container ({}), and its kernel is {kernel}, {whose}", container.manager),
+            format!("This is a container ({}), and its kernel is {kernel}{release}", container.manager),
             format!("What is said here about the kernel is true of that host, and can be changed only there{files}."),
         )
         .command(ON_THE_HOST),

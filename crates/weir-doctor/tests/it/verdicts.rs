@@ -56,9 +56,15 @@ fn nothing_is_wrong_with_what_could_not_be_seen() {
     let report = examine(&blind);
     assert!(report.findings().all(|finding| finding.verdict <= Verdict::Note), "{report:#?}");
     assert_eq!(report.exit_status(), 0);
-    for what in
-        ["kernel log", "when the generator became ready", "instructions", "seed file", "/etc/ssh/", "counts"]
-    {
+    for what in [
+        "programs run",
+        "kernel log",
+        "when the generator became ready",
+        "instructions",
+        "seed file",
+        "/etc/ssh/",
+        "counts",
+    ] {
         assert!(
             report.unseen.iter().any(|unseen| unseen.what.contains(what)),
             "{what} is not listed as unseen"
@@ -94,10 +100,10 @@ fn keys_of_this_boot_are_judged_by_the_moment_of_readiness() {
 }
 
 #[test]
-fn keys_of_earlier_boots_are_listed_as_unseen_and_the_journal_is_named() {
+fn keys_from_before_this_boot_are_listed_as_unseen_and_the_journal_is_named() {
     let unseen = |host: &Host| {
         let report = examine(host);
-        let found = report.unseen.into_iter().find(|unseen| unseen.what.contains("earlier boot"));
+        let found = report.unseen.into_iter().find(|unseen| unseen.what.contains("before this boot"));
         found.map(|unseen| (unseen.what, unseen.command.unwrap_or_default()))
     };
     let mut old = host("bare-metal");
@@ -150,6 +156,9 @@ fn keys_are_copies_only_if_they_are_older_than_the_clone() {
     assert_eq!(verdict(&cloned, "keys.copied"), None);
     assert_eq!(verdict(&cloned, "keys.copied-identity"), None);
     assert_eq!(verdict(&cloned, "keys.made-elsewhere"), Some(Verdict::Note));
+    let mut container = host("container");
+    (container.log, container.keys) = (cloned.log, host("cloned-vm").keys);
+    assert_eq!(verdict(&container, "keys.copied"), None, "files of an image are older than its host's clone");
 }
 
 #[test]
@@ -205,6 +214,15 @@ fn a_host_that_lacks_and_is_fed_is_not_told_to_get_a_daemon() {
     fed.processes.as_mut().unwrap().daemons =
         vec![(Daemon::Haveged, Process { pid: 7, name: "haveged".to_owned() })];
     assert_eq!(verdict(&fed, "daemons.needed"), None);
+}
+
+#[test]
+fn a_crowd_that_waits_is_counted_and_not_read_out() {
+    let mut crowded = host("not-ready");
+    let one = crowded.processes.as_ref().unwrap().waiting[0].clone();
+    crowded.processes.as_mut().unwrap().waiting = vec![one; 500];
+    let what = finding(&examine(&crowded), "waiting.now").what.clone();
+    assert!(what.ends_with(" and 492 more") && what.len() < 200, "{what}");
 }
 
 fn probe(name_ms: u64, connect_ms: u64, tls_ms: u64) -> Probe {
