@@ -205,13 +205,13 @@ fn fine(host: &Host) -> Option<Finding> {
         Finding::ok(
             "keys.fine",
             what,
-            "None was made in this boot before the generator was ready, or copied from another machine.",
+            "None was made in this boot before the generator was ready, and there is no sign that one was copied.",
         )
     } else {
         Finding::ok(
             "keys.fine",
             what,
-            "No sign that one was copied; whether one was made too early could not be seen.",
+            "There is no sign that one was copied; whether one was made too early could not be seen.",
         )
     })
 }
