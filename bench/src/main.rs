@@ -2,17 +2,21 @@
 //!
 //! `cargo xtask bench randomness` builds this, runs it and makes tables of what it prints: a line `group|name|bytes`
 //! followed by the nanoseconds a call took in each round, separated by blanks. The ways of a group take turns, round
-//! after round, so that whatever disturbs a measurement disturbs them alike.
+//! after round, so that whatever disturbs a measurement disturbs them alike; and time is the thread's own on the CPU, so
+//! that what else runs on the core in between is not counted.
 //!
-//! Arguments: the number of rounds, and the milliseconds of a round of one way.
+//! Arguments: the number of rounds, and the milliseconds of a round of one way. Where there is a `luajit`, Kong's way is
+//! measured in it too.
 
 use std::fs::File;
 use std::hint::black_box;
-use std::io::{self, Read};
-use std::time::{Duration, Instant};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use rustix::time::{ClockId, clock_gettime};
 use weir_kernel::raw;
 
 /// What most secrets are: 256 bits.
@@ -27,10 +31,20 @@ struct Way {
     group: &'static str,
     name: &'static str,
     bytes: usize,
-    call: Box<dyn FnMut(&mut [u8])>,
+    work: Work,
     /// Calls in a round, so that it lasts as long as was asked for.
     calls: u32,
     rounds_ns: Vec<f64>,
+}
+
+/// Fills a buffer, or leaves it alone and makes something else.
+type Call = dyn FnMut(&mut [u8]);
+
+/// What is timed.
+enum Work {
+    Call(Box<Call>),
+    /// Done and timed by another process.
+    Other(Lua),
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -57,6 +71,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn ways() -> io::Result<Vec<Way>> {
     let mut ways = draws("draw", DRAW)?;
     ways.extend(tokens());
+    ways.extend(
+        Lua::start().map(|lua| Way {
+            work: Work::Other(lua),
+            ..Way::new("token", "Kong's way, in LuaJIT", 0, |_| {})
+        }),
+    );
     ways.extend(draws("bulk", BULK)?);
     Ok(ways)
 }
@@ -77,14 +97,15 @@ fn draws(group: &'static str, bytes: usize) -> io::Result<Vec<Way>> {
     Ok(ways)
 }
 
-/// A credential: ours, and what Kong does for one, in Rust instead of Lua.
+/// A credential: the draw that it is made of, ours, and what Kong does for one.
 fn tokens() -> Vec<Way> {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     vec![
+        Way::new("token", "weir_kernel::fill, 32 bytes", DRAW, |buf| answered(weir_kernel::fill(buf))),
         Way::new("token", "weir_mint::key", 0, |_| {
             let _ = black_box(weir_mint::key());
         }),
-        Way::new("token", "Kong's way", 0, move |buf| {
+        Way::new("token", "Kong's way, in Rust", 0, move |buf| {
             let bytes = &mut buf[..KONG_KEY];
             answered(read_urandom(bytes));
             // What is not a letter or a digit is replaced by one from a generator that is not a secret one.
@@ -120,11 +141,12 @@ impl Way {
         bytes: usize,
         call: impl FnMut(&mut [u8]) + 'static,
     ) -> Self {
-        Self { group, name, bytes, call: Box::new(call), calls: 1, rounds_ns: Vec::new() }
+        Self { group, name, bytes, work: Work::Call(Box::new(call)), calls: 1, rounds_ns: Vec::new() }
     }
 
-    /// Doubles the calls of a round until it lasts.
+    /// Doubles the calls of a round until it lasts. The first call is left out: in some libraries it sets everything up.
     fn calibrate(&mut self, buffer: &mut [u8], lasting: Duration) {
+        self.time(buffer);
         while self.time(buffer) * f64::from(self.calls) < lasting.as_nanos() as f64 && self.calls < 1 << 30 {
             self.calls *= 2;
         }
@@ -133,10 +155,57 @@ impl Way {
     /// Nanoseconds a call takes, over a round of calls.
     fn time(&mut self, buffer: &mut [u8]) -> f64 {
         let buffer = if self.bytes == 0 { buffer } else { &mut buffer[..self.bytes] };
-        let start = Instant::now();
-        for _ in 0..self.calls {
-            (self.call)(black_box(buffer));
-        }
-        start.elapsed().as_secs_f64() * 1e9 / f64::from(self.calls)
+        let ns = match &mut self.work {
+            Work::Call(call) => {
+                let start = cpu_ns();
+                for _ in 0..self.calls {
+                    call(black_box(buffer));
+                }
+                cpu_ns() - start
+            }
+            Work::Other(lua) => lua.time(self.calls).expect("it answers as long as it is asked"),
+        };
+        ns as f64 / f64::from(self.calls)
     }
+}
+
+/// A process that runs `kong.lua`.
+struct Lua {
+    child: Child,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+}
+
+impl Lua {
+    /// `None` where it cannot run.
+    fn start() -> Option<Self> {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/kong.lua");
+        let mut luajit = Command::new("luajit");
+        let mut child = luajit.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().ok()?;
+        let (to, from) = (child.stdin.take()?, BufReader::new(child.stdout.take()?));
+        let mut lua = Self { child, to, from };
+        // Compiled by the time that it is measured.
+        lua.time(1000).ok().map(|_| lua)
+    }
+
+    /// Nanoseconds for so many calls.
+    fn time(&mut self, calls: u32) -> io::Result<i64> {
+        writeln!(self.to, "{calls}")?;
+        let mut answer = String::new();
+        self.from.read_line(&mut answer)?;
+        answer.trim().parse().map_err(io::Error::other)
+    }
+}
+
+impl Drop for Lua {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// How long this thread has been on a CPU, in the kernel as well.
+fn cpu_ns() -> i64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec * 1_000_000_000 + time.tv_nsec
 }

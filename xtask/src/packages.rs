@@ -45,11 +45,12 @@ pub(crate) const BENCH_PROXY: &[Package] = &[
 /// For `cargo xtask bench --profile`.
 pub(crate) const PROFILE: &[Package] = &[package("perf", "linux-perf")];
 
-/// For `cargo xtask bench randomness`: OpenSSL as the system has it, and a compiler for AWS-LC.
+/// For `cargo xtask bench randomness`: OpenSSL as the system has it, a compiler for AWS-LC, and what Kong runs in.
 pub(crate) const BENCH_RANDOMNESS: &[Package] = &[
     package("cc", "gcc"),
     package("pkg-config", "pkg-config"),
     package("/usr/include/openssl/rand.h", "libssl-dev"),
+    package("luajit", "luajit"),
     package("taskset", "util-linux"),
 ];
 

@@ -125,16 +125,32 @@ fn estimate(host: &Host, bits: u64) -> Finding {
 }
 
 fn draw(host: &Host) -> Option<Finding> {
-    Some(match host.way.as_ref().ok()? {
-        Way::Vdso => Finding::ok(
+    Some(match &host.way {
+        Ok(Way::Vdso) => Finding::ok(
             "kernel.draw",
             "Draws go through the vDSO, without a system call",
             "The kernel's own generator answers in the caller's memory, in about a tenth of a microsecond.",
         ),
-        Way::Syscall => Finding::ok(
+        Ok(Way::Syscall) => Finding::ok(
             "kernel.draw",
             "Draws go by getrandom(2)",
             "That is as strong and some times slower than the vDSO's getrandom, which kernels have since 6.11.",
         ),
+        // A recorded host.
+        Err(Unknown::Absent) => return None,
+        Err(Unknown::Denied) => Finding::new(
+            "kernel.draw",
+            Verdict::Warning,
+            "This process may not call getrandom(2)",
+            "A seccomp policy forbids it, so programs under it fail, or turn to something weaker.",
+        )
+        .command("grep Seccomp /proc/self/status  # then allow getrandom in the profile of this container or service"),
+        Err(why) => Finding::new(
+            "kernel.draw",
+            Verdict::Warning,
+            format!("getrandom(2) fails: {why}"),
+            "Programs that need secrets fail, or turn to something weaker; Linux has this call since 3.17.",
+        )
+        .command("uname -r && grep Seccomp /proc/self/status"),
     })
 }

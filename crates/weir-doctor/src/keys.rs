@@ -1,12 +1,12 @@
 //! Keys made before the generator was ready, and keys that other machines have too.
 //!
-//! When a key was made is taken from its file's time of change. Keys of earlier boots cannot be judged by this boot's
-//! log, and are not. All comparisons leave two seconds, since file times are whole seconds and the moment of the boot
+//! When a key was made is taken from its file's time of change. Keys from before this boot cannot be judged by its
+//! log; they are listed as unseen, with the command that asks the journal. All comparisons leave two seconds, since file times are whole seconds and the moment of the boot
 //! is computed from two clocks.
 
 use weir_kernel::host::{EarlyReader, Host, KeyKind, KnownKey, MachineId, Unknown};
 
-use crate::remedy::{and, seconds};
+use crate::remedy::{and, in_container, quoted, seconds};
 use crate::report::{Finding, Unseen, Verdict};
 
 const TOLERANCE_S: i64 = 2;
@@ -32,6 +32,7 @@ pub(crate) fn findings(host: &Host, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
             unseen.push(Unseen::new(host, format!("the key {}", key.path), why));
         }
     }
+    unseen.extend(before_this_boot(host));
     let mut findings: Vec<Finding> = [early(host), early_makers(host)].into_iter().flatten().collect();
     findings.extend(copied(host));
     findings.extend(made_elsewhere(host, &findings));
@@ -84,6 +85,27 @@ fn early(host: &Host) -> Option<Finding> {
     )
 }
 
+/// Keys from before this boot, of which this kernel's log does not tell.
+fn before_this_boot(host: &Host) -> Option<Unseen> {
+    let booted = *host.kernel.booted.as_ref().ok()?;
+    let earlier = |key: &&KnownKey| {
+        key.kind != KeyKind::Identity && modified(key).is_some_and(|made| made + TOLERANCE_S < booted)
+    };
+    let made = match host.keys.iter().filter(earlier).count() {
+        0 => return None,
+        1 => "one well-known key was made".to_owned(),
+        count => format!("{count} well-known keys were made"),
+    };
+    // A container has no journal of its own, and its keys may be of anywhere.
+    let command =
+        (!in_container(host)).then(|| "journalctl _TRANSPORT=kernel -g 'crng (init )?done'".to_owned());
+    Some(Unseen {
+        what: format!("whether the generator was ready when {made}, before this boot"),
+        why: "the kernel log is of this boot alone".to_owned(),
+        command,
+    })
+}
+
 /// Programs that make keys and did not wait.
 fn early_makers(host: &Host) -> Option<Finding> {
     let readers = &host.log.as_ref().ok()?.facts.early_readers;
@@ -118,6 +140,10 @@ fn copied(host: &Host) -> Vec<Finding> {
 
 /// Since when this machine is not another, in seconds since 1970, and why what is older is shared.
 fn became_itself(host: &Host) -> Option<(i64, &'static str)> {
+    // A container's files come from its image, whatever happened to the host.
+    if in_container(host) {
+        return None;
+    }
     let forked = host.log.as_ref().ok().and_then(|log| log.facts.forks.iter().rev().find_map(|at| *at));
     if let (Some(at), Ok(booted)) = (forked, &host.kernel.booted) {
         let moment = booted.saturating_add(i64::try_from(at.as_secs()).ok()?);
@@ -179,13 +205,13 @@ fn fine(host: &Host) -> Option<Finding> {
         Finding::ok(
             "keys.fine",
             what,
-            "None was made in this boot before the generator was ready, or copied from another machine.",
+            "None was made in this boot before the generator was ready, and there is no sign that one was copied.",
         )
     } else {
         Finding::ok(
             "keys.fine",
             what,
-            "No sign that one was copied; whether one was made too early could not be seen.",
+            "There is no sign that one was copied; whether one was made too early could not be seen.",
         )
     })
 }
@@ -207,7 +233,7 @@ fn make_again(keys: &[&KnownKey]) -> String {
         commands.push("rm -f /etc/machine-id /var/lib/dbus/machine-id && systemd-machine-id-setup && reboot");
     }
     if commands.is_empty() {
-        let paths: Vec<&str> = keys.iter().map(|key| key.path.as_str()).collect();
+        let paths: Vec<String> = keys.iter().map(|key| quoted(&key.path)).collect();
         return format!("ls -l {}  # make these again", paths.join(" "));
     }
     commands.join(" && ")

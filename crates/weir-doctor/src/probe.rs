@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use weir_kernel::host::Host;
 
-use crate::remedy::{and, early_source, seconds};
+use crate::remedy::{and, early_source, quoted, seconds};
 use crate::report::{Finding, Verdict};
 use crate::waiting::waiting;
 
@@ -70,8 +70,8 @@ pub(crate) fn findings(host: &Host, probe: &Probe) -> Vec<Finding> {
     };
     let slow = probe.phases.iter().find(|(_, took)| *took >= SLOW);
     let mut findings = vec![match (&probe.failure, slow) {
-        (Some(failure), _) => failed(what, failure.phase, &times),
-        (None, Some((phase, took))) => slow_phase(host, what, *phase, *took),
+        (Some(failure), _) => failed(host, probe, what, failure.phase, &times),
+        (None, Some((phase, took))) => slow_phase(host, probe, what, *phase, *took),
         (None, None) => Finding::ok("probe.connection", what, next_to_who_waits(host, "No phase was slow")),
     }];
     if let Some(wrong) = &probe.certificate {
@@ -82,34 +82,56 @@ pub(crate) fn findings(host: &Host, probe: &Probe) -> Vec<Finding> {
     findings
 }
 
-fn failed(what: String, phase: Phase, times: &[String]) -> Finding {
-    let before =
-        if times.is_empty() { String::new() } else { format!(" Before that: {}.", times.join(", ")) };
-    let why = match phase {
-        Phase::Name => "Without an address there is nothing to connect to.",
-        Phase::Connect => "The name is known and nobody answers there.",
-        Phase::Tls => "Somebody answers there and gives no TLS session.",
+fn failed(host: &Host, probe: &Probe, what: String, phase: Phase, times: &[String]) -> Finding {
+    if waits_for_generator(host, phase) {
+        return unready(host, what, "The handshake did not end".to_owned());
+    }
+    let before = if times.is_empty() { String::new() } else { format!(", after {}", times.join(" and ")) };
+    let cause = match phase {
+        Phase::Name => "Without an address there is nothing to connect to",
+        Phase::Connect => "The name is known and nobody answers there",
+        Phase::Tls => "Somebody answers there and gives no TLS session",
     };
-    Finding::new("probe.connection", Verdict::Warning, what, format!("{why}{before}"))
+    let why = next_to_who_waits(host, &format!("{cause}{before}"));
+    Finding::new("probe.connection", Verdict::Warning, what, why).command(look_closer(probe, phase))
 }
 
-fn slow_phase(host: &Host, what: String, phase: Phase, took: Duration) -> Finding {
+fn slow_phase(host: &Host, probe: &Probe, what: String, phase: Phase, took: Duration) -> Finding {
+    if waits_for_generator(host, phase) {
+        return unready(host, what, format!("The handshake took {}", seconds(took)));
+    }
     let cause = match phase {
         Phase::Name => "A name server does not answer at once; randomness has no part in that",
         Phase::Connect => "Packets were lost or dropped on the way; randomness has no part in that",
         Phase::Tls => "This host's own handshake waited for no randomness, so the server or the path is slow",
     };
-    let finding = |verdict, why| Finding::new("probe.connection", verdict, what.clone(), why);
-    if phase == Phase::Tls && host.readiness.ready == Ok(false) {
-        let why = format!("The handshake took {}, and this host's generator is not ready.", seconds(took));
-        return finding(Verdict::Critical, why).command(early_source(host));
-    }
     let command = match phase {
-        Phase::Name => "resolvectl statistics || cat /etc/resolv.conf",
-        Phase::Connect => "mtr --report --tcp --port 443 HOST",
-        Phase::Tls => "weir doctor  # on the server",
+        Phase::Tls => "weir doctor  # on the server".to_owned(),
+        _ => look_closer(probe, phase),
     };
-    finding(Verdict::Warning, next_to_who_waits(host, cause)).command(command)
+    Finding::new("probe.connection", Verdict::Warning, what, next_to_who_waits(host, cause)).command(command)
+}
+
+/// Whether a phase needs what this host's generator does not give yet.
+fn waits_for_generator(host: &Host, phase: Phase) -> bool {
+    phase == Phase::Tls && host.readiness.ready == Ok(false)
+}
+
+fn unready(host: &Host, what: String, handshake: String) -> Finding {
+    let why = next_to_who_waits(host, &format!("{handshake}, and this host's generator is not ready"));
+    Finding::new("probe.connection", Verdict::Critical, what, why).command(early_source(host))
+}
+
+/// How to look at a phase by itself.
+fn look_closer(probe: &Probe, phase: Phase) -> String {
+    let target = &probe.target;
+    let (host, port) = target.rsplit_once(':').unwrap_or((target, "443"));
+    let host = &quoted(host.trim_matches(['[', ']']));
+    match phase {
+        Phase::Name => format!("resolvectl query {host} || getent ahosts {host}"),
+        Phase::Connect => format!("mtr --report --tcp --port {port} {host}"),
+        Phase::Tls => format!("openssl s_client -connect {}", quoted(target)),
+    }
 }
 
 /// The sentence, and who waits for randomness on this host.
@@ -118,7 +140,11 @@ fn next_to_who_waits(host: &Host, sentence: &str) -> String {
     if names.is_empty() {
         format!("{sentence}; no process on this host is seen to wait for randomness.")
     } else {
-        format!("{sentence}; on this host {} wait for randomness.", and(&names))
+        format!(
+            "{sentence}; on this host {} wait{} for randomness.",
+            and(&names),
+            if names.len() == 1 { "s" } else { "" }
+        )
     }
 }
 

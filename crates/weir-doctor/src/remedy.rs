@@ -34,11 +34,34 @@ pub(crate) fn seconds(duration: std::time::Duration) -> String {
     if seconds < 10.0 { format!("{seconds:.2} s") } else { format!("{seconds:.0} s") }
 }
 
+/// A word for the shell. Names of files come from whoever made the host that is looked at, and commands are copied.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@:,=".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// `a, b and c`.
 pub(crate) fn and(items: &[String]) -> String {
     match items {
         [] => String::new(),
         [only] => only.clone(),
         [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn only_words_that_mean_something_to_a_shell_are_quoted() {
+        assert_eq!(quoted("/etc/ssh/ssh_host_rsa_key"), "/etc/ssh/ssh_host_rsa_key");
+        assert_eq!(quoted("virtio_rng.0"), "virtio_rng.0");
+        assert_eq!(quoted("/etc/wireguard/$(reboot).conf"), "'/etc/wireguard/$(reboot).conf'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted(""), "''");
     }
 }

@@ -121,10 +121,18 @@ pub struct Unseen {
     pub command: Option<String>,
 }
 
+/// Shows what is kept from other users.
+const AS_ROOT: &str = "sudo weir doctor";
+
 impl Unseen {
+    /// Whether it is only this user who may not see it.
+    pub(crate) fn is_kept_from_this_user(&self) -> bool {
+        self.command.as_deref() == Some(AS_ROOT)
+    }
+
     pub(crate) fn new(host: &Host, what: impl Into<String>, why: &Unknown) -> Self {
         let command = match why {
-            Unknown::Denied if host.superuser != Ok(true) => Some("sudo weir doctor".to_owned()),
+            Unknown::Denied if host.superuser != Ok(true) => Some(AS_ROOT.to_owned()),
             Unknown::Lost => Some("journalctl -k -b 0 -g random".to_owned()),
             _ => None,
         };

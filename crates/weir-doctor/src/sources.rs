@@ -3,7 +3,7 @@
 use weir_kernel::host::{BootSeed, Cpu, Host, Trust, Unknown};
 
 use crate::kernel::LATE;
-use crate::remedy::{and, early_source, in_container, in_virtual_machine, seconds};
+use crate::remedy::{and, early_source, in_container, in_virtual_machine, quoted, seconds};
 use crate::report::{Finding, Unseen, Verdict};
 use crate::seeds::counts;
 
@@ -78,7 +78,7 @@ fn hardware(host: &Host) -> Option<Finding> {
             format!("The hardware generator {name} is there and not in use"),
             "None is chosen.",
         )
-        .command(format!("echo {name} > /sys/class/misc/hw_random/rng_current")),
+        .command(format!("echo {} > /sys/class/misc/hw_random/rng_current", quoted(name))),
         (None, None, _) if wants_virtio(host) => Finding::new(
             "sources.hardware",
             Verdict::Note,

@@ -1,8 +1,11 @@
 //! The report for people.
+//!
+//! Names of hosts, files and programs in it come from the host that is looked at, and what a server said from the server:
+//! control characters are replaced, so that none of them can write to the terminal what it likes.
 
 use std::fmt::Write;
 
-use crate::report::{Report, Verdict};
+use crate::report::{Report, Unseen, Verdict};
 
 /// With or without colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +63,7 @@ impl<'a> Commands<'a> {
 
     fn write_once(&mut self, out: &mut String, command: Option<&'a str>) {
         let Some(command) = command.filter(|command| !self.written.contains(command)) else { return };
-        let _ = writeln!(out, "{:INDENT$}$ {command}", "");
+        let _ = writeln!(out, "{:INDENT$}$ {}", "", clean(command));
         self.written.push(command);
     }
 }
@@ -70,7 +73,7 @@ fn headline(out: &mut String, report: &Report, style: Style) {
     let name = host.hostname.as_deref().unwrap_or("this host");
     let kernel = host.kernel.as_ref().map(|release| format!(", Linux {release}")).unwrap_or_default();
     let uptime = host.uptime_seconds.map(|seconds| format!(", up {}", uptime(seconds))).unwrap_or_default();
-    let _ = writeln!(out, "{name}{kernel}{uptime}");
+    let _ = writeln!(out, "{}", clean(&format!("{name}{kernel}{uptime}")));
     let sum = match report.verdict {
         Verdict::Ok => "its randomness is good",
         Verdict::Note => "its randomness is good, and something is worth knowing",
@@ -78,7 +81,9 @@ fn headline(out: &mut String, report: &Report, style: Style) {
         Verdict::Critical => "secrets are at risk",
         Verdict::Unknown => "whether its randomness is good could not be seen",
     };
-    let _ = writeln!(out, "{}: {sum}", marked(report.verdict, style).trim_end());
+    let partly = report.unseen.iter().any(Unseen::is_kept_from_this_user);
+    let limit = if partly && report.verdict <= Verdict::Note { ", as far as this user may look" } else { "" };
+    let _ = writeln!(out, "{}: {sum}{limit}", marked(report.verdict, style).trim_end());
 }
 
 /// A paragraph beside a mark that takes ten columns.
@@ -86,7 +91,7 @@ fn wrapped(out: &mut String, mark: &str, paragraph: &str) {
     let mut line = if mark.is_empty() { " ".repeat(INDENT) } else { format!("  {mark}") };
     let mut column = INDENT;
     let mut first = true;
-    for word in paragraph.split(' ') {
+    for word in clean(paragraph).split(' ') {
         let width = word.chars().count();
         if !first && column + 1 + width > WIDTH {
             let _ = writeln!(out, "{line}");
@@ -103,6 +108,11 @@ fn wrapped(out: &mut String, mark: &str, paragraph: &str) {
         first = false;
     }
     let _ = writeln!(out, "{line}");
+}
+
+/// Text without control characters.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// The verdict's word, padded to ten columns.

@@ -17,12 +17,12 @@ pub(crate) fn findings(host: &Host, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
 
 fn container(host: &Host) -> Option<Finding> {
     let container = host.container.as_ref().ok()?.as_ref()?;
-    let kernel =
-        host.kernel.release.as_ref().map_or("a kernel".to_owned(), |release| format!("Linux {release}"));
-    let whose = match container.manager.as_str() {
-        "gvisor" => "which gVisor imitates".to_owned(),
-        "wsl" => "which Windows runs for it".to_owned(),
-        _ => "that of the host around it".to_owned(),
+    let release =
+        host.kernel.release.as_ref().map(|release| format!(", Linux {release}")).unwrap_or_default();
+    let kernel = match container.manager.as_str() {
+        "gvisor" => "an imitation by gVisor",
+        "wsl" => "the one that Windows runs for it",
+        _ => "that of the host around it",
     };
     let files =
         container.system.as_ref().map(|system| format!("; only its files are {system}")).unwrap_or_default();
@@ -30,7 +30,7 @@ fn container(host: &Host) -> Option<Finding> {
         Finding::new(
             "virtualization.container",
             Verdict::Note,
-            format!("This is a container ({}), and its kernel is {kernel}, {whose}", container.manager),
+            format!("This is a container ({}), and its kernel is {kernel}{release}", container.manager),
             format!("What is said here about the kernel is true of that host, and can be changed only there{files}."),
         )
         .command(ON_THE_HOST),
@@ -78,7 +78,8 @@ fn clone_signal(host: &Host, unseen: &mut Vec<Unseen>) -> Option<Finding> {
             Verdict::Note,
             "The hypervisor offers a VM generation ID and this kernel has no driver for it",
             "Clones of this machine would draw the same bytes until the next reseed; drivers came with Linux 5.18 and 6.10.",
-        ),
+        )
+        .command("modprobe vmgenid || uname -r"),
         VmGenId::None => Finding::new(
             "virtualization.clone",
             Verdict::Note,
@@ -132,10 +133,8 @@ fn forks(host: &Host) -> Option<Finding> {
     };
     let last = forks.iter().rev().find_map(|at| *at);
     let last = last.map(|at| format!(", last {} after boot", seconds(at))).unwrap_or_default();
-    Some(Finding::new(
-        "virtualization.forks",
-        Verdict::Note,
-        format!("The kernel was told {times} that this machine was cloned or restored{last}"),
-        "It reseeded itself then; programs with a generator of their own went on with the old state unless restarted.",
-    ))
+    let what = format!("The kernel was told {times} that this machine was cloned or restored{last}");
+    let why = "It reseeded itself then; programs with a generator of their own went on with the old state unless restarted.";
+    let command = "systemctl restart SERVICE  # each that keeps a generator of its own, as OpenSSL does";
+    Some(Finding::new("virtualization.forks", Verdict::Note, what, why).command(command))
 }

@@ -1,21 +1,23 @@
 //! Programs that wait for randomness now, and programs that did not wait when they should have.
 
-use weir_kernel::host::{EarlyReader, Host, Unknown};
+use weir_kernel::host::{EarlyReader, Host, Process, Unknown};
 
 use crate::keys::makes_keys;
 use crate::remedy::{ON_THE_HOST, and, early_source, in_container};
 use crate::report::{Finding, Unseen, Verdict};
 
 pub(crate) fn findings(host: &Host, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
-    if let Ok(processes) = &host.processes
-        && processes.hidden > 0
-    {
-        let what = match processes.hidden {
-            1 => "what one process of another user waits for".to_owned(),
-            hidden => format!("what {hidden} processes of other users wait for"),
-        };
-        unseen.push(Unseen::new(host, what, &Unknown::Denied));
-    }
+    let what = match &host.processes {
+        Ok(processes) if processes.hidden == 0 => None,
+        Ok(processes) if processes.hidden == 1 => {
+            Some(("what one process of another user waits for".to_owned(), &Unknown::Denied))
+        }
+        Ok(processes) => {
+            Some((format!("what {} processes of other users wait for", processes.hidden), &Unknown::Denied))
+        }
+        Err(why) => Some(("which programs run, and what they wait for".to_owned(), why)),
+    };
+    unseen.extend(what.map(|(what, why)| Unseen::new(host, what, why)));
     match &host.log {
         Ok(log) if !log.facts.from_boot => {
             unseen.push(Unseen::new(host, "the beginning of the kernel log", &Unknown::Lost));
@@ -26,10 +28,18 @@ pub(crate) fn findings(host: &Host, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
     [now(host), early(host)].into_iter().flatten().collect()
 }
 
+/// As many processes are named as a sentence bears.
+const MOST_NAMED: usize = 8;
+
 /// The processes that wait, as people know them.
 pub(crate) fn waiting(host: &Host) -> Vec<String> {
-    let processes = host.processes.as_ref().map(|processes| processes.waiting.as_slice()).unwrap_or_default();
-    processes.iter().map(|(process, _)| format!("{} ({})", process.name, process.pid)).collect()
+    let waiting = host.processes.as_ref().map(|processes| processes.waiting.as_slice()).unwrap_or_default();
+    let name = |(process, _): &(Process, String)| format!("{} ({})", process.name, process.pid);
+    let mut names: Vec<String> = waiting.iter().take(MOST_NAMED).map(name).collect();
+    if waiting.len() > MOST_NAMED {
+        names.push(format!("{} more", waiting.len() - MOST_NAMED));
+    }
+    names
 }
 
 fn now(host: &Host) -> Option<Finding> {
@@ -69,5 +79,6 @@ fn early(host: &Host) -> Option<Finding> {
             format!("Read from /dev/urandom before the generator was ready: {}", and(&names)),
             "That is harmless for hash tables and names of files, and not for anything secret.",
         )
+        .command("dmesg | grep 'uninitialized urandom read'")
     })
 }

@@ -17,6 +17,8 @@ pub enum Purpose {
     Token,
     /// UUIDs.
     Uuid,
+    /// Ids that the gateway gives to requests.
+    RequestId,
     /// Passwords and passphrases.
     Password,
     /// Seeds of generators for what need not be secret.
@@ -31,8 +33,16 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose, in the order of declaration.
-    pub const ALL: [Self; 7] =
-        [Self::Token, Self::Uuid, Self::Password, Self::Seed, Self::Key, Self::Tls, Self::Other];
+    pub const ALL: [Self; 8] = [
+        Self::Token,
+        Self::Uuid,
+        Self::RequestId,
+        Self::Password,
+        Self::Seed,
+        Self::Key,
+        Self::Tls,
+        Self::Other,
+    ];
 
     /// A name for metrics: lower case, stable.
     #[must_use]
@@ -40,6 +50,7 @@ impl Purpose {
         match self {
             Self::Token => "token",
             Self::Uuid => "uuid",
+            Self::RequestId => "request_id",
             Self::Password => "password",
             Self::Seed => "seed",
             Self::Key => "key",
@@ -151,4 +162,18 @@ pub fn draws() -> DrawCounts {
     add(&SHARED);
     thread::each_counters(add);
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_purpose_has_a_place_and_a_name_of_its_own() {
+        let names: std::collections::HashSet<_> = Purpose::ALL.iter().map(|purpose| purpose.name()).collect();
+        assert_eq!(names.len(), Purpose::ALL.len());
+        for (place, purpose) in Purpose::ALL.into_iter().enumerate() {
+            assert_eq!(purpose as usize, place, "{purpose:?} is counted elsewhere");
+        }
+    }
 }

@@ -76,7 +76,7 @@ pub fn array<const N: usize>() -> Result<[u8; N], Error> {
     array_for(Purpose::Other)
 }
 
-/// As [`array`], counted under `purpose` in [`crate::draws`].
+/// As [`array()`], counted under `purpose` in [`crate::draws`].
 ///
 /// # Errors
 /// As [`fill`].

@@ -9,7 +9,7 @@
 //! # Ok::<(), weir_kernel::Error>(())
 //! ```
 //!
-//! - [`fill`], [`try_fill`], [`array`]: a draw. Through the vDSO where the kernel has one, else getrandom(2); long ones
+//! - [`fill`], [`try_fill`], [`array()`]: a draw. Through the vDSO where the kernel has one, else getrandom(2); long ones
 //!   through a cipher. Right bytes or a typed [`Error`], and never anything in between.
 //! - [`is_ready`], [`wait_ready`]: whether the kernel's generator has been seeded since boot.
 //! - [`draws`]: what this process has drawn, by [`Purpose`].

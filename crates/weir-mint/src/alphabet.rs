@@ -12,7 +12,8 @@
 use std::fmt;
 
 use weir_kernel::{Error, Purpose};
-use zeroize::Zeroize;
+
+use crate::secret::erase;
 
 /// The characters of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -117,7 +118,8 @@ impl Alphabet {
             }
         };
         if minted.is_err() {
-            out.zeroize();
+            erase(out);
+            out.clear();
         }
         minted
     }
@@ -148,7 +150,7 @@ fn fill(
                 at += put(characters(*group).to_le_bytes(), out.get_mut(at..).unwrap_or_default());
             }
         }
-        drawn.zeroize();
+        erase(drawn);
     }
     Ok(())
 }

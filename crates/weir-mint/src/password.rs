@@ -187,9 +187,8 @@ fn contains_any(text: &[u8], class: &[u8]) -> bool {
 
 fn phrase(count: usize, separator: &str) -> Result<Secret, Error> {
     let list = word_list();
-    let longest = list.iter().map(|word| word.len()).max().unwrap_or_default();
     // Room for the longest, because growing would leave a copy behind.
-    let mut text = String::with_capacity(count * (longest + separator.len()));
+    let mut text = String::with_capacity(count * (LONGEST_WORD + separator.len()));
     let mut random = Words::new(Purpose::Password, count);
     for at in 0..count {
         if at > 0 {
@@ -200,6 +199,9 @@ fn phrase(count: usize, separator: &str) -> Result<Secret, Error> {
     }
     Ok(Secret::new(text))
 }
+
+/// Letters of the longest word of the list.
+const LONGEST_WORD: usize = 9;
 
 /// The Electronic Frontier Foundation's large list; see words/README.md.
 fn word_list() -> &'static [&'static str] {
@@ -219,7 +221,7 @@ mod tests {
         assert_eq!(list.len(), 7776);
         assert_eq!(list.iter().collect::<HashSet<_>>().len(), 7776);
         for word in list {
-            assert!((3..=9).contains(&word.len()), "{word}");
+            assert!((3..=LONGEST_WORD).contains(&word.len()), "{word}");
             assert!(word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{word}");
         }
         // None begins another, so that a phrase without separators can be read in one way only.

@@ -30,13 +30,13 @@ impl RequestIds {
         self.made += 1;
         if self.direct {
             let mut id = [0; 16];
-            return match weir_kernel::try_fill_for(Purpose::Other, &mut id) {
+            return match weir_kernel::try_fill_for(Purpose::RequestId, &mut id) {
                 Ok(()) => RequestId::new(id),
                 Err(_) => self.plain(),
             };
         }
         if self.left == 0 {
-            if weir_kernel::try_fill_for(Purpose::Other, self.batch.as_flattened_mut()).is_err() {
+            if weir_kernel::try_fill_for(Purpose::RequestId, self.batch.as_flattened_mut()).is_err() {
                 return self.plain();
             }
             self.left = BATCH;

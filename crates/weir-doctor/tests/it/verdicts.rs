@@ -56,9 +56,15 @@ fn nothing_is_wrong_with_what_could_not_be_seen() {
     let report = examine(&blind);
     assert!(report.findings().all(|finding| finding.verdict <= Verdict::Note), "{report:#?}");
     assert_eq!(report.exit_status(), 0);
-    for what in
-        ["kernel log", "when the generator became ready", "instructions", "seed file", "/etc/ssh/", "counts"]
-    {
+    for what in [
+        "programs run",
+        "kernel log",
+        "when the generator became ready",
+        "instructions",
+        "seed file",
+        "/etc/ssh/",
+        "counts",
+    ] {
         assert!(
             report.unseen.iter().any(|unseen| unseen.what.contains(what)),
             "{what} is not listed as unseen"
@@ -94,6 +100,45 @@ fn keys_of_this_boot_are_judged_by_the_moment_of_readiness() {
 }
 
 #[test]
+fn keys_from_before_this_boot_are_listed_as_unseen_and_the_journal_is_named() {
+    let unseen = |host: &Host| {
+        let report = examine(host);
+        let found = report.unseen.into_iter().find(|unseen| unseen.what.contains("before this boot"));
+        found.map(|unseen| (unseen.what, unseen.command.unwrap_or_default()))
+    };
+    let mut old = host("bare-metal");
+    let (what, command) = unseen(&old).unwrap();
+    assert!(what.contains("when 2 well-known keys were made"), "{what}");
+    assert!(command.starts_with("journalctl "), "{command}");
+    let booted = old.kernel.booted.clone().unwrap();
+    old.keys.iter_mut().for_each(|key| key.meta.as_mut().unwrap().modified = booted + 60);
+    assert_eq!(unseen(&old), None, "keys of this boot");
+}
+
+#[test]
+fn a_policy_against_drawing_is_a_warning_where_the_generator_is_ready_too() {
+    let mut jailed = host("bare-metal");
+    assert_eq!(verdict(&jailed, "kernel.draw"), None, "of a recorded host nobody draws");
+    jailed.way = Ok(weir_kernel::Way::Syscall);
+    assert_eq!(verdict(&jailed, "kernel.draw"), Some(Verdict::Ok));
+    for why in [Unknown::Denied, Unknown::Os(38)] {
+        jailed.way = Err(why);
+        let report = examine(&jailed);
+        assert_eq!(finding(&report, "kernel.draw").verdict, Verdict::Warning);
+        assert_eq!(finding(&report, "kernel.ready").verdict, Verdict::Ok);
+        assert!(finding(&report, "kernel.draw").command.is_some());
+    }
+}
+
+#[test]
+fn what_this_user_may_not_see_limits_the_headline() {
+    let headline = |name: &str| text(&examine(&host(name)), Style::Plain).lines().nth(1).unwrap().to_owned();
+    assert_eq!(headline("bare-metal"), "ok: its randomness is good");
+    assert!(headline("xen-unprivileged").ends_with(", as far as this user may look"));
+    assert_eq!(headline("cloned-vm"), "warning: something needs attention");
+}
+
+#[test]
 fn keys_made_while_not_ready_are_early_whenever_that_will_end() {
     let mut unready = host("not-ready");
     unready.keys = host("kvm-no-virtio-rng").keys;
@@ -111,6 +156,9 @@ fn keys_are_copies_only_if_they_are_older_than_the_clone() {
     assert_eq!(verdict(&cloned, "keys.copied"), None);
     assert_eq!(verdict(&cloned, "keys.copied-identity"), None);
     assert_eq!(verdict(&cloned, "keys.made-elsewhere"), Some(Verdict::Note));
+    let mut container = host("container");
+    (container.log, container.keys) = (cloned.log, host("cloned-vm").keys);
+    assert_eq!(verdict(&container, "keys.copied"), None, "files of an image are older than its host's clone");
 }
 
 #[test]
@@ -168,6 +216,15 @@ fn a_host_that_lacks_and_is_fed_is_not_told_to_get_a_daemon() {
     assert_eq!(verdict(&fed, "daemons.needed"), None);
 }
 
+#[test]
+fn a_crowd_that_waits_is_counted_and_not_read_out() {
+    let mut crowded = host("not-ready");
+    let one = crowded.processes.as_ref().unwrap().waiting[0].clone();
+    crowded.processes.as_mut().unwrap().waiting = vec![one; 500];
+    let what = finding(&examine(&crowded), "waiting.now").what.clone();
+    assert!(what.ends_with(" and 492 more") && what.len() < 200, "{what}");
+}
+
 fn probe(name_ms: u64, connect_ms: u64, tls_ms: u64) -> Probe {
     let phases = [(Phase::Name, name_ms), (Phase::Connect, connect_ms), (Phase::Tls, tls_ms)];
     let phases = phases.map(|(phase, ms)| (phase, Duration::from_millis(ms))).to_vec();
@@ -201,10 +258,47 @@ fn a_connection_that_failed_says_where_and_a_bad_certificate_is_only_noted() {
     let report = examine_with_probe(&host("bare-metal"), &broken);
     assert_eq!(report.exit_status(), 1);
     assert!(finding(&report, "probe.connection").what.contains("failed at the TCP connection: refused"));
+    let connection = finding(&report, "probe.connection");
+    assert!(connection.why.ends_with("nobody answers there, after name resolution 3.0 ms; no process on this host is seen to wait for randomness."), "{}", connection.why);
+    assert_eq!(connection.command.as_deref(), Some("mtr --report --tcp --port 443 api.example"));
     let mut expired = probe(3, 10, 20);
     expired.certificate = Some("expired".to_owned());
     let report = examine_with_probe(&host("bare-metal"), &expired);
     assert_eq!((report.exit_status(), finding(&report, "probe.certificate").verdict), (0, Verdict::Note));
+}
+
+#[test]
+fn a_handshake_that_never_ends_is_blamed_on_a_generator_that_is_not_ready() {
+    let mut stuck = probe(3, 10, 0);
+    stuck.phases.truncate(2);
+    stuck.failure = Some(ProbeFailure { phase: Phase::Tls, why: "not finished within 60 s".to_owned() });
+    let report = examine_with_probe(&host("not-ready"), &stuck);
+    let connection = finding(&report, "probe.connection");
+    assert_eq!(connection.verdict, Verdict::Critical);
+    assert!(
+        connection.why.contains("not ready; on this host sshd (231) and nginx (240) wait"),
+        "{connection:?}"
+    );
+    // Elsewhere the same says nothing about randomness but who waits for it.
+    let report = examine_with_probe(&host("old-drained"), &stuck);
+    let connection = finding(&report, "probe.connection");
+    assert_eq!(connection.verdict, Verdict::Warning);
+    assert!(connection.why.contains("java (2201)"), "{connection:?}");
+}
+
+#[test]
+fn nobody_writes_to_the_terminal_or_to_a_shell_through_a_name() {
+    let mut hostile = host("keys-too-early");
+    hostile.kernel.hostname = Ok("\x1b[2Jhost".to_owned());
+    hostile.keys.truncate(1);
+    hostile.keys[0].path = "/etc/wireguard/\x1b]0;x\x07$(reboot).conf".to_owned();
+    let mut fooled = probe(3, 10, 20);
+    fooled.certificate = Some("not for \x1b[31m\r\n".to_owned());
+    let report = examine_with_probe(&hostile, &fooled);
+    let plain = text(&report, Style::Plain);
+    assert!(plain.chars().all(|c| c == '\n' || !c.is_control()), "{plain:?}");
+    let command = finding(&report, "keys.early").command.clone().unwrap();
+    assert!(command.starts_with("ls -l '/etc/wireguard/"), "{command:?}");
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub struct Host {
     pub readiness: Readiness,
     /// Whether this look was root's, whom nothing but a policy keeps out. Only of the running host.
     pub superuser: Fact<bool>,
-    /// By which way draws go. Only of the running host.
+    /// By which way draws go, or why this process cannot draw. Only of the running host.
     pub way: Fact<Way>,
     /// The kernel log.
     pub log: Fact<KernelLog>,
@@ -79,7 +79,7 @@ pub struct Host {
 /// Whether the generator is ready.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Readiness {
-    /// On the running host the kernel's own answer, else what files and log say.
+    /// On the running host the kernel's own answer, where it gives one; else what files and log say.
     pub ready: Fact<bool>,
     /// When it became so, after the boot.
     pub after_boot: Fact<Duration>,
@@ -96,7 +96,7 @@ impl Host {
         Self {
             readiness: Readiness { ready: ready(root, &pool, &log), after_boot: ready_after_boot(&log) },
             superuser: if root.is_live() { Ok(is_superuser()) } else { Err(Unknown::Absent) },
-            way: if root.is_live() { Ok(crate::way()) } else { Err(Unknown::Absent) },
+            way: way(root),
             hw_random: HwRandom::read(root),
             tpms: generators::tpms(root),
             boot_seeds: seeds::boot_seeds(root, &log),
@@ -121,15 +121,27 @@ fn is_superuser() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
+fn way(root: &Root) -> Fact<Way> {
+    if !root.is_live() {
+        return Err(Unknown::Absent);
+    }
+    match crate::syscall::ready() {
+        Ok(()) | Err(Error::NotReady) => Ok(crate::way()),
+        Err(Error::Denied) => Err(Unknown::Denied),
+        Err(Error::Unsupported) => Err(Unknown::Os(libc::ENOSYS)),
+        Err(Error::Os(errno)) => Err(Unknown::Os(errno)),
+        Err(Error::Broken) => Err(Unknown::Malformed("neither bytes nor an error")),
+    }
+}
+
 fn ready(root: &Root, pool: &EntropyPool, log: &Fact<KernelLog>) -> Fact<bool> {
     if root.is_live() {
-        return match crate::syscall::ready() {
-            Ok(()) => Ok(true),
-            Err(Error::NotReady) => Ok(false),
-            Err(Error::Denied) => Err(Unknown::Denied),
-            Err(Error::Os(errno)) => Err(Unknown::Os(errno)),
-            Err(_) => Err(Unknown::Absent),
-        };
+        match crate::syscall::ready() {
+            Ok(()) => return Ok(true),
+            Err(Error::NotReady) => return Ok(false),
+            // This process is kept from asking; what others know may be in the files.
+            Err(_) => {}
+        }
     }
     if log.as_ref().is_ok_and(|log| log.facts.ready.is_some()) {
         return Ok(true);

@@ -74,9 +74,12 @@ pub struct Processes {
 impl Processes {
     pub(super) fn read(root: &Root) -> Fact<Self> {
         let mut found = Self::default();
-        for pid in root.list("/proc")?.iter().filter_map(|name| name.parse().ok()) {
-            found.look_at(root, pid);
+        let pids: Vec<u32> = root.list("/proc")?.iter().filter_map(|name| name.parse().ok()).collect();
+        if pids.is_empty() {
+            // A host without processes is one that was looked at without its /proc.
+            return Err(Unknown::Absent);
         }
+        pids.into_iter().for_each(|pid| found.look_at(root, pid));
         Ok(found)
     }
 

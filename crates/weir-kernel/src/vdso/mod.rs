@@ -6,7 +6,7 @@
 //! moved on. So this is the kernel's generator, not one of ours, and nothing here outlives a reseed.
 //!
 //! Invariants:
-//! - A state is used by one thread at a time ([`states`] hands them out, [`thread`] takes one for each thread).
+//! - A state is used by one thread at a time (`states` hands them out, `thread` takes one for each thread).
 //! - Nothing here takes a lock or allocates from the heap, so a fork in a process with many threads, or a signal
 //!   handler that interrupts any line of it, finds nothing held.
 //! - Whatever is missing (no vDSO, no such function, no memory) means the system call, never an error.

@@ -78,7 +78,7 @@ fn bulk_draws_share_nothing() {
 
 #[test]
 fn threads_never_see_the_same_output() {
-    // Enough threads at once to need a second block of states.
+    // Enough threads at once to need a second block of states. Two of 30,000 draws alike by chance: odds of 2^-227.
     let threads: Vec<_> = (0..150)
         .map(|_| {
             std::thread::spawn(|| (0..200).map(|_| weir_kernel::array::<32>().unwrap()).collect::<Vec<_>>())
@@ -113,9 +113,10 @@ fn a_draw_from_the_vdso_makes_no_system_call() {
     if way() == Way::Syscall {
         testkit::skip!("this kernel's vDSO has no getrandom");
     }
-    // The kernel reseeds about once a minute and then the vDSO rightly makes one call: odds of meeting it 10^-4.
-    let output = run("strict", || Ok(()));
-    assert_eq!(said(&output, "quiet: "), "yes");
+    // The kernel reseeds about once a minute, and then the vDSO rightly makes one call, for which the child is killed: odds
+    // of 10^-3 where the child is slow, and of 10^-9 for three children.
+    let quiet = || String::from_utf8_lossy(&run("strict", || Ok(())).stdout).contains("quiet: yes");
+    assert!((0..3).any(|_| quiet()), "a draw makes a system call, or fails");
 }
 
 /// What the handler has drawn, in halves, since a handler can only store to atomics.
@@ -170,6 +171,7 @@ pub(crate) fn draw_in_signal_handlers() {
 
 #[test]
 fn a_signal_handler_may_draw_in_the_middle_of_a_draw() {
+    // Even among 2^24 draws of 16 bytes, two are alike by chance with odds of 2^-81.
     assert_eq!(said(&run("signals", || Ok(())), "same: "), "0, failed: false");
 }
 
@@ -205,13 +207,15 @@ pub(crate) fn count_draws() {
     let threads: Vec<_> =
         (0..4).map(|_| std::thread::spawn(|| fill_for(Purpose::Uuid, &mut [0; 16]).unwrap())).collect();
     threads.into_iter().for_each(|thread| thread.join().unwrap());
+    weir_kernel::try_fill_for(Purpose::RequestId, &mut [0; 16]).unwrap();
     let after = draws();
-    assert_eq!(before.total().draws + 6, after.total().draws);
-    let (token, uuid) = (after.of(Purpose::Token), after.of(Purpose::Uuid));
-    println!("counted: {} {} {} {}", token.draws, token.bytes, uuid.draws, uuid.bytes);
+    assert_eq!(before.total().draws + 7, after.total().draws);
+    let counted = [Purpose::Token, Purpose::Uuid, Purpose::RequestId].map(|purpose| after.of(purpose));
+    let counted = counted.map(|drawn| format!("{}/{}", drawn.draws, drawn.bytes));
+    println!("counted: {}", counted.join(" "));
 }
 
 #[test]
 fn draws_are_counted_by_purpose_also_of_threads_that_ended() {
-    assert_eq!(said(&run("counters", || Ok(())), "counted: "), "2 10032 4 64");
+    assert_eq!(said(&run("counters", || Ok(())), "counted: "), "2/10032 4/64 1/16");
 }

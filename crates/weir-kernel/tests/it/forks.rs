@@ -1,4 +1,5 @@
-//! Forks: a child never draws what its parent or a sibling drew, and never hangs.
+//! Forks: a child never draws what its parent or a sibling drew, and never hangs. Two draws of 32 bytes are alike by chance
+//! with odds of 2^-210 even among ten million.
 
 use std::collections::HashSet;
 use std::ffi::c_void;

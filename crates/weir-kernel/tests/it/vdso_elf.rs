@@ -30,22 +30,24 @@ fn finds_what_every_vdso_has_and_nothing_else() {
 
 #[test]
 fn the_gnu_hash_table_alone_is_enough() {
-    let Some(mut image) = own() else { return };
+    let Some(mut image) = own() else { testkit::skip!("no vDSO in this process") };
     let name = b"__vdso_clock_gettime";
-    let Some(expected) = function(&image, name) else { return };
+    let Some(expected) = function(&image, name) else {
+        testkit::skip!("this vDSO names its clock otherwise")
+    };
     // Rename DT_HASH (4) in the dynamic table to a tag that nobody knows.
     let dynamic = image
         .windows(16)
         .step_by(8)
         .position(|entry| entry[..8] == 4u64.to_ne_bytes() && entry[8..] != [0; 8] && entry[10..] == [0; 6]);
-    let Some(at) = dynamic.map(|index| index * 8) else { return };
+    let Some(at) = dynamic.map(|index| index * 8) else { testkit::skip!("this vDSO has no DT_HASH") };
     image[at..at + 8].copy_from_slice(&0x7777_7777u64.to_ne_bytes());
     assert_eq!(function(&image, name), Some(expected));
 }
 
 #[test]
 fn a_damaged_image_is_not_found_in_and_never_panics() {
-    let Some(image) = own() else { return };
+    let Some(image) = own() else { testkit::skip!("no vDSO in this process") };
     for length in 0..image.len().min(4096) {
         let _ = (image_bytes(&image[..length]), function(&image[..length], b"__vdso_getrandom"));
     }

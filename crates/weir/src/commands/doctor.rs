@@ -40,8 +40,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL", conflicts_with = "root")]
     probe: Option<Target>,
     /// How long the probe may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "probe")]
-    probe_timeout: u64,
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "probe", value_parser = clap::value_parser!(u32).range(1..=3600))]
+    probe_timeout: u32,
 }
 
 const COULD_NOT_LOOK: u8 = 3;
@@ -52,6 +52,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         Some(dir) => match Root::at(dir) {
             Ok(root) => root,
             Err(why) => {
+                let why =
+                    if dir.exists() && !dir.is_dir() { "not a folder".to_owned() } else { why.to_string() };
                 let _ = writeln!(io::stderr(), "weir: {}: {why}", dir.display());
                 return ExitCode::from(COULD_NOT_LOOK);
             }
@@ -59,7 +61,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     };
     let report = match &args.probe {
         None => examine(&Host::read(&root)),
-        Some(target) => examine_probing(&root, target, Duration::from_secs(args.probe_timeout)),
+        Some(target) => examine_probing(&root, target, Duration::from_secs(args.probe_timeout.into())),
     };
     // Whoever closed the pipe has read enough; the status still says what was found.
     match show(&report, args.json) {

@@ -13,7 +13,7 @@ mod shuffle;
 mod token;
 mod uuid;
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -79,6 +79,8 @@ struct Count {
 enum Failure {
     /// The options do not fit together, in a way that clap cannot see.
     Usage(String),
+    /// The generator was not ready, and not after so many seconds of waiting either.
+    NotReady(Option<u64>),
     Draw(weir_mint::Error),
     /// What was to be shuffled could not be read.
     Input(String),
@@ -97,6 +99,9 @@ impl From<io::Error> for Failure {
         Self::Output(error)
     }
 }
+
+/// The status that says so.
+const NOT_READY: u8 = 3;
 
 pub(crate) fn run(args: &Args) -> ExitCode {
     let outcome = match &args.what {
@@ -119,13 +124,20 @@ fn report(failure: Failure) -> ExitCode {
         Failure::Output(error) => (format!("standard output: {error}"), 1),
         Failure::Input(message) => (message, 1),
         Failure::Usage(message) => (message, 2),
-        Failure::Draw(weir_mint::Error::NotReady) => (
+        Failure::NotReady(None) => (
             "the kernel's random number generator is not ready yet, so nothing was minted; \
              add --wait to wait for it, and see what it lacks with `weir doctor`"
                 .to_owned(),
-            3,
+            NOT_READY,
         ),
-        Failure::Draw(error) => (error.to_string(), 1),
+        Failure::NotReady(Some(seconds)) => (
+            format!(
+                "the kernel's random number generator was still not ready after {seconds} s, so nothing was minted; \
+                 see what it lacks with `weir doctor`"
+            ),
+            NOT_READY,
+        ),
+        Failure::Draw(error) => (error.to_string(), if error.is_retryable() { NOT_READY } else { 1 }),
     };
     output::complain(&message);
     ExitCode::from(status)
@@ -139,6 +151,12 @@ impl Common {
             Some(None) => Duration::MAX,
             Some(Some(seconds)) => Duration::from_secs(seconds),
         };
-        Ok(weir_kernel::wait_ready(patience)?)
+        if patience > Duration::ZERO && !weir_kernel::is_ready() && io::stderr().is_terminal() {
+            output::complain("waiting for the kernel's random number generator");
+        }
+        weir_kernel::wait_ready(patience).map_err(|error| match error {
+            weir_mint::Error::NotReady => Failure::NotReady(self.wait.flatten()),
+            other => Failure::Draw(other),
+        })
     }
 }

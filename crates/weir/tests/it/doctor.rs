@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection};
 use serde_json::Value;
 
-use crate::command::weir;
+use crate::command::{weir, with_getrandom};
 
 fn tree(name: &str) -> String {
     let trees = Path::new(env!("CARGO_MANIFEST_DIR")).join("../weir-kernel/testdata/hosts");
@@ -52,6 +53,8 @@ fn not_to_be_able_to_look_is_status_3() {
     let output = weir("doctor --root /nonexistent").output().unwrap();
     assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&output.stderr).contains("/nonexistent: not present"));
+    let output = weir("doctor --root /dev/null").output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
     std::fs::write(empty.join("RECORDED"), "nonsense").unwrap();
     let output = weir(&format!("doctor --root {}", empty.path().display())).output().unwrap();
     assert_eq!(output.status.code(), Some(3));
@@ -74,6 +77,43 @@ fn this_host_is_ready_and_is_looked_at_by_anybody() {
     assert!(matches!(code, Some(0..=2)));
     assert_eq!(report["host"]["ready"], true);
     assert_eq!(finding(&report, "kernel.ready")["verdict"], "ok");
+}
+
+#[test]
+fn anybody_may_look_and_is_told_what_he_did_not_see() {
+    const NOBODY: u32 = 65_534;
+    let mut command = weir("doctor --json");
+    let output = match command.uid(NOBODY).gid(NOBODY).output() {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            testkit::skip!("needs root, and a build folder that nobody may look into");
+        }
+        output => output.unwrap(),
+    };
+    assert!(matches!(output.status.code(), Some(0..=2)), "{output:?}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["host"]["ready"], true);
+    // This test is another user's process.
+    let unseen = report["unseen"].as_array().unwrap();
+    let processes = unseen.iter().find(|item| item["what"].as_str().unwrap().contains("of other user"));
+    assert_eq!(processes.expect("processes are listed")["command"], "sudo weir doctor", "{report:#}");
+}
+
+#[test]
+fn a_policy_against_getrandom_is_found() {
+    for (error, part) in [("EPERM", "may not call getrandom"), ("ENOSYS", "not implemented")] {
+        let Some(output) = with_getrandom(error, "doctor --json") else {
+            testkit::skip!("no strace that may trace");
+        };
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let draw = finding(&report, "kernel.draw");
+        assert_eq!(draw["verdict"], "warning");
+        assert!(draw["what"].as_str().unwrap().contains(part), "{draw}");
+        assert_ne!(output.status.code(), Some(0));
+    }
+    let Some(output) = with_getrandom("EAGAIN", "doctor --json") else {
+        testkit::skip!("no strace that may trace");
+    };
+    assert_eq!(output.status.code(), Some(2), "a generator that is not ready is critical");
 }
 
 /// A server on loopback that does `serve` with its first connection.
@@ -112,7 +152,9 @@ fn a_probe_times_each_phase_and_reports_a_bad_certificate() {
 
 #[test]
 fn a_probe_that_fails_says_in_which_phase() {
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Held here, the port can be nobody's at any other address, and at this one nobody listens.
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = SocketAddr::from(([127, 0, 0, 2], held.local_addr().unwrap().port()));
     let speaks_no_tls = server(|mut stream| {
         let _ = std::io::Write::write_all(&mut stream, b"220 hello\r\n");
         let _ = stream.read(&mut [0; 4096]);
@@ -137,7 +179,7 @@ fn a_probe_that_fails_says_in_which_phase() {
 
 #[test]
 fn what_cannot_be_probed_is_wrong_usage() {
-    for url in ["http://x", "https://x:0", "https://"] {
+    for url in ["http://x", "https://x:0", "https://", "x --probe-timeout 0", "x --probe-timeout 3601"] {
         assert_eq!(weir(&format!("doctor --probe {url}")).output().unwrap().status.code(), Some(2), "{url}");
     }
 }

@@ -1,8 +1,11 @@
 //! `weir mint`
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::io::{Read, Write};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
 use serde_json::Value;
 
@@ -133,8 +136,55 @@ fn a_closed_pipe_ends_it_quietly() {
 }
 
 #[test]
+fn a_long_stream_shows_its_progress_on_a_terminal_and_wipes_it() {
+    let dir = testkit::TempDir::new();
+    let fifo = dir.join("bytes");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    // Open for both, so that the open waits for nobody.
+    let mut bytes = File::options().read(true).write(true).open(&fifo).unwrap();
+    let minting = format!("{} mint bytes 1T > {}", env!("CARGO_BIN_EXE_weir"), fifo.display());
+    let mut on_terminal = Command::new("script");
+    on_terminal.args(["-qec", &minting, "/dev/null"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let Ok(mut child) = on_terminal.spawn() else { testkit::skip!("no script(1)") };
+    let enough = Arc::new(AtomicBool::new(false));
+    let reader = std::thread::spawn({
+        let enough = Arc::clone(&enough);
+        move || while !enough.load(SeqCst) && bytes.read(&mut [0; 65_536]).is_ok() {}
+    });
+    let mut terminal = child.stdout.take().unwrap();
+    let (mut shown, mut piece) = (String::new(), [0; 256]);
+    while !shown.contains(" left") {
+        let length = terminal.read(&mut piece).unwrap();
+        assert_ne!(length, 0, "it ended: {shown:?}");
+        shown.push_str(&String::from_utf8_lossy(&piece[..length]));
+    }
+    assert!(shown.contains("\r\x1b[K[") && shown.contains("] 0 %  "), "{shown:?}");
+    enough.store(true, SeqCst);
+    reader.join().unwrap();
+    terminal.read_to_string(&mut shown).unwrap();
+    assert!(shown.ends_with("\r\x1b[K"), "{shown:?}");
+    assert!(child.wait().unwrap().success(), "a closed pipe is no failure");
+}
+
+#[test]
+fn a_full_pipe_is_waited_for_even_if_it_does_not_block() {
+    let (mut from_child, to_test) = std::io::pipe().unwrap();
+    rustix::io::ioctl_fionbio(&to_test, true).unwrap();
+    let mut child = weir("mint bytes 1M").stdout(to_test).stderr(Stdio::piped()).spawn().unwrap();
+    // Until a write met a full pipe, or the child gave up.
+    let is_full = || rustix::io::ioctl_fionread(&from_child).unwrap() >= 65_536;
+    while !is_full() && child.try_wait().unwrap().is_none() {
+        std::thread::yield_now();
+    }
+    let mut bytes = Vec::new();
+    from_child.read_to_end(&mut bytes).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), bytes.len()), (Some(0), 1 << 20), "{output:?}");
+}
+
+#[test]
 fn a_full_disk_is_an_error() {
-    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let full = File::options().write(true).open("/dev/full").unwrap();
     let output = weir("mint bytes 1M").stdout(full).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("No space left"));
@@ -166,4 +216,6 @@ fn waiting_ends_when_the_kernel_is_ready_or_patience_does() {
     assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 33));
     let output = with_getrandom("EAGAIN", "mint token --wait=1").unwrap();
     assert_eq!((output.status.code(), output.stdout.len()), (Some(3), 0));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("still not ready after 1 s") && message.lines().count() == 1, "{message}");
 }

@@ -4,14 +4,37 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use serde_json::{Map, Value};
 
 use super::progress::{Progress, Unit};
 use super::{Common, Count, Failure};
 
 /// Standard output without the line buffering that the standard library puts before it.
-pub(super) fn stdout() -> io::Result<File> {
-    Ok(File::from(io::stdout().as_fd().try_clone_to_owned()?))
+///
+/// A pipe that another process made non-blocking, as some shells and runtimes do, is waited for like any other.
+pub(super) struct Stdout(File);
+
+pub(super) fn stdout() -> io::Result<Stdout> {
+    Ok(Stdout(File::from(io::stdout().as_fd().try_clone_to_owned()?)))
+}
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.0.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    // Interrupted or not, the next write tells.
+                    let _ = poll(&mut [PollFd::new(&self.0, PollFlags::OUT)], None);
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 pub(super) fn stdout_is_terminal() -> bool {
@@ -25,7 +48,7 @@ pub(super) fn complain(message: &str) {
 
 /// Writes values, each on a line of its own.
 pub(super) struct Lines {
-    out: BufWriter<File>,
+    out: BufWriter<Stdout>,
     json: bool,
 }
 

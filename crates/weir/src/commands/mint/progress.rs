@@ -1,13 +1,15 @@
 //! A line on the terminal for whoever waits: how far, how fast, how long still.
 //!
-//! Shown on standard error if that is a terminal, from the second second on, and wiped at the end. Looks at the clock only
-//! now and then, because a value can cost less than that look.
+//! Shown on standard error if that is a terminal and standard output is none, from the second second on, and wiped at the
+//! end. Looks at the clock only now and then, because a value can cost less than that look.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 const FIRST_AFTER: Duration = Duration::from_secs(1);
 const AGAIN_AFTER: Duration = Duration::from_millis(200);
+/// Columns of the bar.
+const BAR: usize = 20;
 
 /// What is counted.
 #[derive(Clone, Copy)]
@@ -30,7 +32,8 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(total: u64, unit: Unit) -> Self {
-        let watched = io::stderr().is_terminal();
+        // Where values scroll by, they are the progress, and this line would be torn apart by them.
+        let watched = io::stderr().is_terminal() && !io::stdout().is_terminal();
         let stride = match unit {
             Unit::Values => 1024,
             Unit::Bytes => 1 << 20,
@@ -68,14 +71,16 @@ impl Progress {
     fn line(&self, elapsed: Duration) -> String {
         let rate = self.done as f64 / elapsed.as_secs_f64();
         let left = (self.total - self.done.min(self.total)) as f64 / rate;
-        let percent = 100.0 * self.done as f64 / self.total as f64;
+        let share = self.done.min(self.total) as f64 / self.total as f64;
         let amount = |amount: f64| match self.unit {
             Unit::Values => format!("{amount:.0}"),
             Unit::Bytes => bytes(amount),
         };
         let (done, total, rate) = (amount(self.done as f64), amount(self.total as f64), amount(rate));
         let (minutes, seconds) = (left as u64 / 60, left as u64 % 60);
-        format!("{done} of {total}  {percent:.0} %  {rate}/s  {minutes}:{seconds:02} left")
+        let full = (share * BAR as f64) as usize;
+        let bar = format!("[{:=<full$}{:empty$}]", "", "", empty = BAR - full);
+        format!("{bar} {:.0} %  {done} of {total}  {rate}/s  {minutes}:{seconds:02} left", 100.0 * share)
     }
 }
 
@@ -103,10 +108,13 @@ mod tests {
         let mut progress = Progress::new(4 << 30, Unit::Bytes);
         progress.done = 1 << 30;
         let line = progress.line(Duration::from_secs(30));
-        assert_eq!(line, "1.0 GiB of 4.0 GiB  25 %  34.1 MiB/s  1:30 left");
+        assert_eq!(line, "[=====               ] 25 %  1.0 GiB of 4.0 GiB  34.1 MiB/s  1:30 left");
         let mut progress = Progress::new(1000, Unit::Values);
         progress.done = 500;
-        assert_eq!(progress.line(Duration::from_secs(1)), "500 of 1000  50 %  500/s  0:01 left");
+        assert_eq!(
+            progress.line(Duration::from_secs(1)),
+            "[==========          ] 50 %  500 of 1000  500/s  0:01 left"
+        );
     }
 
     #[test]
