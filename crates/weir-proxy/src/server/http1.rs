@@ -207,11 +207,13 @@ impl<S: Stream + 'static> Http1<S> {
             return false;
         }
         let mut left = DISCARD;
+        // Each piece renews the time for the next; all of them together have no longer.
+        let end = clock::now() + self.timeouts.body;
         poll_fn(|cx| {
             loop {
                 match ready!(self.poll_body(cx)) {
                     Ok(false) => return Poll::Ready(true),
-                    Ok(true) if left == 0 => return Poll::Ready(false),
+                    Ok(true) if left == 0 || clock::now() >= end => return Poll::Ready(false),
                     Ok(true) => {
                         let count = self.body().len();
                         left = left.saturating_sub(count as u64);

@@ -22,6 +22,9 @@ use crate::timer::Deadline;
 /// How much of a request's body is put together before it is written.
 const PIECE: usize = 16 * 1024;
 
+/// How many responses of the 100s may come before the one that counts.
+const ANNOUNCED: u32 = 16;
+
 /// A connection to a service.
 pub(crate) struct Connection {
     stream: Upstream,
@@ -113,6 +116,8 @@ pub(crate) struct Exchange {
     receiving: Receiving,
     /// Bytes of the response's head that were looked through for its end.
     scanned: usize,
+    /// How many responses came that only announce another.
+    announced: u32,
     /// Whether any byte of a response came.
     pub(crate) answered: bool,
     /// The body bytes at the front of the input that a decoder has allowed to use.
@@ -142,6 +147,7 @@ impl Exchange {
             body_used: false,
             receiving: Receiving::Head,
             scanned: 0,
+            announced: 0,
             answered: false,
             at_hand: 0,
             head,
@@ -287,6 +293,11 @@ impl Exchange {
         self.scanned = 0;
         let status = self.head.status;
         if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+            // Each renews the time that the service has; so there cannot be any number of them.
+            self.announced += 1;
+            if self.announced > ANNOUNCED {
+                return Err(Failure::Invalid("it only announces an answer"));
+            }
             return Ok(Some(false));
         }
         self.receiving = match self.head.framing {
