@@ -7,6 +7,7 @@
 //! `listeners.json` says where it listens, by kind: `{"proxy": ["127.0.0.1:41234"], "proxy_ssl": [...], "admin": [...],
 //! "status": [...]}`. It must be complete when it appears.
 
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
@@ -146,6 +147,10 @@ impl Launch {
         let out = File::options().create(true).append(true).open(log)?;
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).stdin(Stdio::null()).stderr(out.try_clone()?).stdout(out);
+        // What the tests' own environment says to Weir is not for it.
+        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("WEIR_")) {
+            command.env_remove(name);
+        }
         for (name, value) in &self.env {
             match value {
                 Some(value) => command.env(name, value),

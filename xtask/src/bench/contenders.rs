@@ -349,8 +349,9 @@ fn start_envoy(site: &Site, envoy: &Path) -> Result<Running> {
 
 const TYPES: &str = "type.googleapis.com/envoy.extensions";
 
+/// As packages ship it, like the others.
 fn weir_program() -> Result<PathBuf> {
-    workspace::build_weir(&["--release", "--package", "weir"])
+    workspace::build_weir(&["--profile", "dist", "--package", "weir"])
 }
 
 fn start_weir(site: &Site, weir: &Path) -> Result<Running> {
