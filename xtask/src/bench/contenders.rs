@@ -350,7 +350,7 @@ fn start_envoy(site: &Site, envoy: &Path) -> Result<Running> {
 const TYPES: &str = "type.googleapis.com/envoy.extensions";
 
 /// As packages ship it, like the others.
-fn weir_program() -> Result<PathBuf> {
+pub(super) fn weir_program() -> Result<PathBuf> {
     workspace::build_weir(&["--profile", "dist", "--package", "weir"])
 }
 

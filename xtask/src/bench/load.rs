@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -67,6 +67,13 @@ wrk.headers['Content-Type'] = 'application/octet-stream'
 wrk.body = string.rep('x', 1024)
 ";
 
+const RANDOM: &str = "
+request = function()
+  local n = math.random(0, routes - 1)
+  return wrk.format('GET', '/r' .. n .. '/', {Host = 'h' .. n % 1000 .. '.test'})
+end
+";
+
 /// Sends as much as is answered, over so many connections, from one core.
 pub(super) struct Saturation {
     pub(super) folder: PathBuf,
@@ -84,15 +91,30 @@ impl Saturation {
             Load::Tls => format!("https://{}{}", target.https, target.path),
             Load::Get | Load::Post => format!("http://{}{}", target.http, target.path),
         };
-        let mut command = Command::new("taskset");
-        command.args(["-c", &self.core.to_string(), "wrk", "--threads", "1"]);
-        command.args(["--connections", &self.connections.to_string(), "--duration", &format!("{seconds}s")]);
-        command.arg("--script").arg(&script);
+        let mut command = self.wrk(&script, seconds);
         for (name, value) in &target.headers {
             command.args(["--header", &format!("{name}: {value}")]);
         }
         let said = process::read(command.arg(&url))?;
         parse_wrk(&said).with_context(|| format!("wrk on {url}"))
+    }
+}
+
+impl Saturation {
+    /// Asks for one of so many routes at a time, `/r0/` to `/r{routes - 1}/`, each with the host of its number.
+    pub(super) fn run_random(&self, addr: SocketAddr, routes: usize, seconds: u32) -> Result<Outcome> {
+        let script = self.folder.join("random.lua");
+        fs::write(&script, format!("local routes = {routes}\n{RANDOM}{DONE}"))?;
+        let said = process::read(self.wrk(&script, seconds).arg(format!("http://{addr}/")))?;
+        parse_wrk(&said).with_context(|| format!("wrk on {addr}"))
+    }
+
+    fn wrk(&self, script: &Path, seconds: u32) -> Command {
+        let mut command = Command::new("taskset");
+        command.args(["-c", &self.core.to_string(), "wrk", "--threads", "1"]);
+        command.args(["--connections", &self.connections.to_string(), "--duration", &format!("{seconds}s")]);
+        command.arg("--script").arg(script);
+        command
     }
 }
 

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what Weir costs, beside what others cost, measured alike.
 //!
 //! `proxy` runs gateways and proxies under the same load ([`proxy`]); `randomness` times draws and tokens
-//! ([`randomness`]). Every number is printed with what speaks against it: how far the rounds were apart, and what else
+//! ([`randomness`]); `routes` compares a hundred thousand routes with a hundred ([`routes`]). Every number is printed with what speaks against it: how far the rounds were apart, and what else
 //! used the machine meanwhile.
 
 mod contenders;
@@ -12,6 +12,7 @@ mod profile;
 mod proxy;
 mod randomness;
 mod report;
+mod routes;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -77,6 +78,7 @@ pub(crate) struct Args {
 enum What {
     Proxy,
     Randomness,
+    Routes,
     All,
 }
 
@@ -96,11 +98,15 @@ fn parse_cores(text: &str) -> Result<Cores> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
-    if args.what != What::Randomness {
+    let wanted = |what| args.what == what || args.what == What::All;
+    if wanted(What::Proxy) {
         proxy::run(args)?;
     }
-    if args.what != What::Proxy && !args.profile {
+    if wanted(What::Randomness) && !args.profile {
         randomness::run(args)?;
+    }
+    if wanted(What::Routes) && !args.profile {
+        routes::run(args)?;
     }
     Ok(ExitCode::SUCCESS)
 }
