@@ -38,8 +38,8 @@ pub(crate) type Reload<'a> = dyn Fn() -> Result<Config> + 'a;
 const BATCH: usize = 1000;
 /// How often entities whose time is over are deleted.
 const REAP: Duration = Duration::from_secs(60);
-/// How long a start waits for the kernel's generator, where it has keys to draw.
-const READY: Duration = Duration::from_secs(60);
+/// How often a start says that it waits for the kernel's generator.
+const SAY_WAITING: Duration = Duration::from_secs(60);
 
 /// Runs a gateway until it is told to stop.
 ///
@@ -53,13 +53,13 @@ pub(crate) fn run(config: Config, reload: &Reload<'_>) -> Result<()> {
     raise_descriptor_limit();
     let prefix = Prefix::make(&config.prefix)?;
     let _lock = lock::Lock::take(&prefix.lock())?;
+    wait_for_randomness()?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
     runtime.block_on(serve(config, &prefix, levels, reload))
 }
 
 async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<'_>) -> Result<()> {
-    wait_for_randomness(prefix)?;
     let shared = Shared::default();
     let kinds = kinds(&config.plugins, &shared)?;
     let catalog = Arc::new(Catalog::new(kinds.iter().map(|kind| kind.schema()).collect()));
@@ -92,21 +92,19 @@ async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<
     Ok(())
 }
 
-/// Before the kernel's generator is ready nothing is minted; a first start has keys to mint.
-fn wait_for_randomness(prefix: &Prefix) -> Result<()> {
-    if weir_kernel::is_ready() {
-        return Ok(());
-    }
-    if prefix.has_keys() {
+/// Nothing is served before the kernel's generator is ready. Handshakes, ids and credentials are drawn on threads that
+/// serve everybody, and a draw that waits there would hold up all of them; once ready, the generator stays so until the
+/// next boot, so no draw ever waits after this.
+fn wait_for_randomness() -> Result<()> {
+    // What waiting would not mend is an error at once.
+    let mut ready = weir_kernel::wait_ready(Duration::ZERO);
+    while ready == Err(weir_kernel::Error::NotReady) {
         tracing::warn!(
-            "the kernel's random number generator is not ready: requests are served, nothing is minted until it is"
+            "waiting for the kernel's random number generator: nothing is served before it is ready (weir doctor says what it lacks)"
         );
-        return Ok(());
+        ready = weir_kernel::wait_ready(SAY_WAITING);
     }
-    tracing::warn!(
-        "waiting for the kernel's random number generator: keys are to be made (weir doctor says more)"
-    );
-    weir_kernel::wait_ready(READY).context("no keys can be made for the first start")
+    ready.context("nothing can be drawn")
 }
 
 /// The plugins that entities may name.

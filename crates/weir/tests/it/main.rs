@@ -10,3 +10,4 @@
 mod command;
 mod doctor;
 mod mint;
+mod operation;
