@@ -1,16 +1,19 @@
 //! A gateway from its start to its end: the one place where store, proxy and Admin API meet.
 
 mod changes;
+pub(crate) mod check;
 pub(crate) mod lock;
 pub(crate) mod log;
 mod node;
 pub(crate) mod prefix;
 
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio::net::TcpListener;
@@ -22,7 +25,7 @@ use weir_mint::Secret;
 use weir_model::{Catalog, ENTITIES, Page};
 use weir_plugin::Kind;
 use weir_plugins::Shared;
-use weir_proxy::{Builder, Gateway, Identity, Listen, private_server_config};
+use weir_proxy::{Builder, Gateway, Identity, Listen, Listeners, private_server_config};
 use weir_store::sqlite::Sqlite;
 use weir_store::{Filter, Sealer, Store};
 
@@ -36,6 +39,8 @@ pub(crate) type Reload<'a> = dyn Fn() -> Result<Config> + 'a;
 
 /// How many entities are read at once when the gateway starts.
 const BATCH: usize = 1000;
+/// What a wrong certificate is a certificate of.
+const CERTIFICATE: &str = "the certificate of the ssl listeners";
 /// How often entities whose time is over are deleted.
 const REAP: Duration = Duration::from_secs(60);
 /// How often a start says that it waits for the kernel's generator.
@@ -60,6 +65,7 @@ pub(crate) fn run(config: Config, reload: &Reload<'_>) -> Result<()> {
 }
 
 async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<'_>) -> Result<()> {
+    let missing = prefix.missing();
     let shared = Shared::default();
     let kinds = kinds(&config.plugins, &shared)?;
     let catalog = Arc::new(Catalog::new(kinds.iter().map(|kind| kind.schema()).collect()));
@@ -83,7 +89,7 @@ async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<
     let mut apis = Apis::new(Arc::clone(&admin));
     let listeners = listen(&config, prefix, &force, &mut apis).await?;
     prefix.write_listeners(&listeners)?;
-    announce(&config, &listeners);
+    announce(&config, prefix, &missing, &listeners);
 
     until_stopped(&admin, &force, &mut apis, prefix, &levels, config, reload).await?;
     prefix.remove_listeners();
@@ -135,13 +141,12 @@ fn kinds(names: &[String], shared: &Shared) -> Result<Vec<Arc<dyn Kind>>> {
 /// would be lost for good, and nobody would know before they are needed.
 fn sealer(prefix: &Prefix) -> Result<Sealer> {
     let (key, database) = (prefix.store_key(), prefix.database());
-    if database.exists() {
-        return Sealer::open(&key).with_context(|| {
-            format!(
-                "{} holds secrets that only its key opens: put the key back, or move the database away to begin anew",
-                database.display()
-            )
-        });
+    if database.exists() && !key.exists() {
+        bail!(
+            "{} holds secrets that only its key opens, and {} is not there: put the key back, or move the database away to begin anew",
+            database.display(),
+            key.display()
+        );
     }
     Ok(Sealer::open_or_create(&key)?)
 }
@@ -151,7 +156,7 @@ fn identity(config: &Config, prefix: &Prefix) -> Result<Identity> {
         Some((chain, key)) => Identity::read(chain, key),
         None => Identity::read_or_make(&prefix.certificate(), &prefix.certificate_key()),
     };
-    identity.context("the certificate of the ssl listeners")
+    identity.context(CERTIFICATE)
 }
 
 /// Reads the whole configuration.
@@ -177,7 +182,15 @@ struct Apis {
     admin: Arc<Admin>,
     stop: watch::Sender<bool>,
     tasks: tokio::task::JoinSet<()>,
-    listening: Vec<(Api, Listen, std::net::SocketAddr)>,
+    listening: Vec<Place>,
+}
+
+/// Where one of them listens.
+struct Place {
+    kind: Api,
+    listen: Listen,
+    address: SocketAddr,
+    access: watch::Sender<Access>,
 }
 
 impl Apis {
@@ -199,15 +212,38 @@ impl Apis {
     ) -> Result<()> {
         let bound = TcpListener::bind(listen.address).await;
         let listener = bound.with_context(|| format!("cannot listen on {}", listen.address))?;
-        self.listening.push((kind, listen.clone(), listener.local_addr()?));
-        let endpoint = Endpoint { kind, listener, tls, access: Arc::new(access) };
+        let (access, asked) = watch::channel(access);
+        let address = listener.local_addr()?;
+        self.listening.push(Place { kind, listen: listen.clone(), address, access });
+        let endpoint = Endpoint { kind, listener, tls, access: asked };
         self.tasks.spawn(weir_admin::serve(Arc::clone(&self.admin), endpoint, self.stop.subscribe()));
         Ok(())
     }
 
-    fn addresses(&self, kind: Api, tls: bool) -> Vec<std::net::SocketAddr> {
-        let of_kind = self.listening.iter().filter(|(k, listen, _)| *k == kind && listen.tls == tls);
-        of_kind.map(|(_, _, address)| *address).collect()
+    fn addresses(&self, kind: Api, tls: bool) -> Vec<SocketAddr> {
+        let of_kind = self.listening.iter().filter(|place| place.kind == kind && place.listen.tls == tls);
+        of_kind.map(|place| place.address).collect()
+    }
+
+    /// Asks of requests to the Admin API what this configuration asks, which listens where the last one did.
+    fn ask(&self, config: &Config, prefix: &Prefix) -> Result<()> {
+        let token = admin_token(config, prefix)?;
+        for place in self.listening.iter().filter(|place| place.kind == Api::Admin) {
+            place.access.send_replace(access(config, token.as_ref(), &place.listen));
+        }
+        Ok(())
+    }
+
+    /// Where everything listens, with where the proxy does.
+    fn listening(&self, proxy: Listeners) -> prefix::Listening {
+        prefix::Listening {
+            proxy: proxy.plain,
+            proxy_ssl: proxy.tls,
+            admin: self.addresses(Api::Admin, false),
+            admin_ssl: self.addresses(Api::Admin, true),
+            status: self.addresses(Api::Status, false),
+            status_ssl: self.addresses(Api::Status, true),
+        }
     }
 
     async fn end(&mut self) {
@@ -224,7 +260,7 @@ async fn listen(
     apis: &mut Apis,
 ) -> Result<prefix::Listening> {
     let token = admin_token(config, prefix)?;
-    let authorities = config.admin_client_ca.as_deref().map(read_authorities).transpose()?;
+    let authorities = authorities(config)?;
     let identity = identity(config, prefix)?;
     let tls =
         |listen: &Listen, authorities: Option<&[CertificateDer<'static>]>| -> Result<Option<TlsAcceptor>> {
@@ -234,12 +270,7 @@ async fn listen(
             Ok(Some(TlsAcceptor::from(private_server_config(&identity, authorities)?)))
         };
     for listen in &config.admin_listen {
-        let access = Access {
-            token: token.clone().filter(|_| needs_token(config, listen)).map(Token::new),
-            // Whoever must show something cannot be a website's page.
-            hosts: listen.address.ip().is_loopback().then(|| config.admin_hosts.clone()),
-            origins: config.admin_origins.clone(),
-        };
+        let access = access(config, token.as_ref(), listen);
         let acceptor = tls(listen, authorities.as_deref())?;
         apis.add(Api::Admin, listen, access, acceptor).await?;
     }
@@ -248,15 +279,17 @@ async fn listen(
         let acceptor = tls(listen, None)?;
         apis.add(Api::Status, listen, access, acceptor).await?;
     }
-    let proxy = force.listen(&config.proxy_listen)?;
-    Ok(prefix::Listening {
-        proxy: proxy.plain,
-        proxy_ssl: proxy.tls,
-        admin: apis.addresses(Api::Admin, false),
-        admin_ssl: apis.addresses(Api::Admin, true),
-        status: apis.addresses(Api::Status, false),
-        status_ssl: apis.addresses(Api::Status, true),
-    })
+    Ok(apis.listening(force.listen(&config.proxy_listen)?))
+}
+
+/// What this listener of the Admin API asks of requests.
+fn access(config: &Config, token: Option<&Secret>, listen: &Listen) -> Access {
+    Access {
+        token: token.filter(|_| needs_token(config, listen)).cloned().map(Token::new),
+        // Whoever must show something cannot be a website's page.
+        hosts: listen.address.ip().is_loopback().then(|| config.admin_hosts.clone()),
+        origins: config.admin_origins.clone(),
+    }
 }
 
 /// Whether requests to this listener must show the token.
@@ -272,20 +305,26 @@ fn needs_token(config: &Config, listen: &Listen) -> bool {
     }
 }
 
-/// The token of the Admin API, if any listener asks for one. The Admin API changes everything: beyond loopback it is not
-/// served to whoever comes by.
-fn admin_token(config: &Config, prefix: &Prefix) -> Result<Option<Secret>> {
-    let open = config.admin_listen.iter().find(|listen| !listen.address.ip().is_loopback());
-    if let (AdminAuth::Off, Some(listen)) = (config.admin_auth, open) {
+/// Refuses to serve the Admin API, which changes everything, to whoever comes by.
+fn closed(config: &Config) -> Result<()> {
+    let mut open = config.admin_listen.iter().filter(|listen| !listen.address.ip().is_loopback());
+    if let (AdminAuth::Off, Some(listen)) = (config.admin_auth, open.next()) {
         bail!(
             "admin_auth is off, and admin_listen has {}, which others can reach: remove admin_auth, or listen on loopback",
             listen.address
         );
     }
-    if !config.admin_listen.iter().any(|listen| needs_token(config, listen)) {
+    Ok(())
+}
+
+/// The token of the Admin API, if any listener asks for one.
+fn admin_token(config: &Config, prefix: &Prefix) -> Result<Option<Secret>> {
+    closed(config)?;
+    let mut asking = config.admin_listen.iter().filter(|listen| needs_token(config, listen)).peekable();
+    if asking.peek().is_none() {
         return Ok(None);
     }
-    if let Some(listen) = open.filter(|listen| !listen.tls) {
+    if let Some(listen) = asking.find(|listen| !listen.tls && !listen.address.ip().is_loopback()) {
         tracing::warn!(address = %listen.address, "the Admin API's token will cross the network in the clear: add ssl to this listener");
     }
     match &config.admin_token {
@@ -294,7 +333,9 @@ fn admin_token(config: &Config, prefix: &Prefix) -> Result<Option<Secret>> {
     }
 }
 
-fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+/// The authorities whose clients may use the Admin API, if any are named.
+fn authorities(config: &Config) -> Result<Option<Vec<CertificateDer<'static>>>> {
+    let Some(path) = config.admin_client_ca.as_deref() else { return Ok(None) };
     let context = || format!("admin_client_ca: {}", path.display());
     let list: Vec<_> = CertificateDer::pem_file_iter(path)
         .with_context(context)?
@@ -303,21 +344,30 @@ fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     if list.is_empty() {
         bail!("{}: it holds no certificate", context());
     }
-    Ok(list)
+    let mut roots = RootCertStore::empty();
+    list.iter().try_for_each(|one| roots.add(one.clone())).with_context(context)?;
+    Ok(Some(list))
 }
 
-/// Says where the gateway listens.
-fn announce(config: &Config, listening: &prefix::Listening) {
-    let shown =
-        |list: &[std::net::SocketAddr]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+/// Says what this start made, and where the gateway listens.
+fn announce(config: &Config, prefix: &Prefix, missing: &[PathBuf], listening: &prefix::Listening) {
+    for made in missing.iter().filter(|path| path.exists()) {
+        tracing::info!("made {}", made.display());
+    }
+    let shown = |list: &[SocketAddr]| {
+        let list: Vec<String> = list.iter().map(ToString::to_string).collect();
+        (!list.is_empty()).then(|| list.join(", "))
+    };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
+        prefix = %prefix.absolute().display(),
         workers = config.workers,
         proxy = shown(&listening.proxy),
         proxy_ssl = shown(&listening.proxy_ssl),
         admin = shown(&listening.admin),
         admin_ssl = shown(&listening.admin_ssl),
         status = shown(&listening.status),
+        status_ssl = shown(&listening.status_ssl),
         "ready"
     );
 }
@@ -345,12 +395,17 @@ async fn until_stopped(
             _ = hangup.recv() => {
                 match reload() {
                     Ok(next) => config = apply_again(config, next, force, apis, prefix, levels),
-                    Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
+                    Err(error) => {
+                        let problems = format!("{error:#}");
+                        problems.lines().for_each(|line| tracing::error!("{line}"));
+                        tracing::error!("the configuration stays as it was");
+                    }
                 }
             }
             _ = reap.tick() => {
                 if let Err(error) = admin.reap().await {
-                    tracing::error!(%error, "entities whose time is over cannot be deleted");
+                    let error = anyhow::Error::from(error);
+                    tracing::error!("entities whose time is over cannot be deleted: {error:#}");
                 }
             }
         }
@@ -366,7 +421,7 @@ async fn until_stopped(
 /// Puts a configuration that was read again in force, as far as a running gateway can.
 fn apply_again(
     before: Config,
-    next: Config,
+    mut next: Config,
     force: &Force,
     apis: &Apis,
     prefix: &Prefix,
@@ -375,36 +430,20 @@ fn apply_again(
     for notice in &next.notices {
         tracing::warn!("{notice}");
     }
-    let restart = [
-        ("prefix", before.prefix != next.prefix),
-        ("nginx_worker_processes", before.workers != next.workers),
-        ("plugins", before.plugins != next.plugins),
-        ("admin_listen", before.admin_listen != next.admin_listen),
-        ("status_listen", before.status_listen != next.status_listen),
-        ("admin_auth", before.admin_auth != next.admin_auth),
-        ("ssl_cert", before.certificate != next.certificate),
-    ];
-    for (key, _) in restart.iter().filter(|(_, changed)| *changed) {
-        tracing::warn!("{key} changed: it takes effect at the next start");
-    }
+    keep_until_restart(&before, &mut next);
     match force.listen(&next.proxy_listen) {
         Ok(proxy) => {
-            let listening = prefix::Listening {
-                proxy: proxy.plain,
-                proxy_ssl: proxy.tls,
-                admin: apis.addresses(Api::Admin, false),
-                admin_ssl: apis.addresses(Api::Admin, true),
-                status: apis.addresses(Api::Status, false),
-                status_ssl: apis.addresses(Api::Status, true),
-            };
-            if let Err(error) = prefix.write_listeners(&listening) {
+            if let Err(error) = prefix.write_listeners(&apis.listening(proxy)) {
                 tracing::error!("{error:#}");
             }
         }
         Err(error) => {
-            tracing::error!(%error, "the configuration stays as it was");
+            tracing::error!("the configuration stays as it was: {:#}", anyhow::Error::from(error));
             return before;
         }
+    }
+    if let Err(error) = apis.ask(&next, prefix) {
+        tracing::error!("the Admin API asks for what it asked for: {error:#}");
     }
     if let Err(error) = levels.set(&next.log_level) {
         tracing::error!("log_level: {error}");
@@ -412,6 +451,25 @@ fn apply_again(
     force.settings(next.settings.clone());
     tracing::info!("the configuration was read again");
     next
+}
+
+/// What takes effect at the next start stays as it is until then, so that `next` is what is in force. It also keeps what
+/// the Admin API asks for in step with where it listens.
+fn keep_until_restart(before: &Config, next: &mut Config) {
+    fn keep<T: Clone + PartialEq>(key: &str, before: &T, next: &mut T) {
+        if before != next {
+            tracing::warn!("{key} changed: it takes effect at the next start");
+            next.clone_from(before);
+        }
+    }
+    keep("prefix", &before.prefix, &mut next.prefix);
+    keep("nginx_worker_processes", &before.workers, &mut next.workers);
+    keep("plugins", &before.plugins, &mut next.plugins);
+    keep("admin_listen", &before.admin_listen, &mut next.admin_listen);
+    keep("admin_auth", &before.admin_auth, &mut next.admin_auth);
+    keep("admin_client_ca", &before.admin_client_ca, &mut next.admin_client_ca);
+    keep("status_listen", &before.status_listen, &mut next.status_listen);
+    keep("ssl_cert", &before.certificate, &mut next.certificate);
 }
 
 /// A proxy needs two descriptors a request: as many as the host allows.

@@ -83,6 +83,23 @@ impl Prefix {
         self.folder.join("ssl/self-signed.key")
     }
 
+    /// The folder, from the root.
+    pub(super) fn absolute(&self) -> PathBuf {
+        std::path::absolute(&self.folder).unwrap_or_else(|_| self.folder.clone())
+    }
+
+    /// Which of the files that a start makes at need are not there.
+    pub(super) fn missing(&self) -> Vec<PathBuf> {
+        let all = [
+            self.database(),
+            self.store_key(),
+            self.folder.join(ADMIN_TOKEN),
+            self.certificate(),
+            self.certificate_key(),
+        ];
+        all.into_iter().filter(|path| !path.exists()).collect()
+    }
+
     /// What the node calls itself: minted once.
     pub(super) fn node_id(&self) -> Result<String> {
         let text = self.text_made_once("node.id", 0o644, || Ok(Secret::new(Uuid::v4()?.to_string())))?;
