@@ -121,16 +121,20 @@ fn kinds(names: &[String], shared: &Shared) -> Result<Vec<Arc<dyn Kind>>> {
         [one] if one == "off" => Ok(Vec::new()),
         names => {
             let mut chosen: Vec<Arc<dyn Kind>> = Vec::new();
+            let mut unknown: Vec<&str> = Vec::new();
             for name in names {
                 let found: Vec<_> =
                     all.iter().filter(|kind| name == "bundled" || kind.name() == name).cloned().collect();
                 if found.is_empty() {
-                    let known: Vec<_> = all.iter().map(|kind| kind.name()).collect();
-                    bail!("plugins: there is no plugin '{name}'; there are {}", known.join(", "));
+                    unknown.push(name);
                 }
                 let new =
                     found.into_iter().filter(|kind| !chosen.iter().any(|other| other.name() == kind.name()));
                 chosen.extend(new.collect::<Vec<_>>());
+            }
+            if !unknown.is_empty() {
+                let known: Vec<_> = all.iter().map(|kind| kind.name()).collect();
+                bail!("plugins: there is no '{}'; there are {}", unknown.join("', no '"), known.join(", "));
             }
             Ok(chosen)
         }
