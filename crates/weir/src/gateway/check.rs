@@ -3,7 +3,9 @@
 //!
 //! Deliberately absent: whether ports are free and what is in the database, which only a start finds out.
 
-use anyhow::{Context as _, Result};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
 use weir_plugins::Shared;
 use weir_proxy::{Identity, private_server_config};
 
@@ -19,10 +21,25 @@ pub(crate) fn read(sources: &Sources<'_>) -> (Option<Config>, Vec<String>) {
         let prefix = Prefix::at(&config.prefix);
         let plugins = kinds(&config.plugins, &Shared::default()).map(drop);
         let authorities = authorities(config).map(drop);
-        let all = [plugins, closed(config), authorities, certificate(config, &prefix), key(&prefix)];
+        let all = [
+            folder(&config.prefix),
+            plugins,
+            closed(config),
+            authorities,
+            certificate(config, &prefix),
+            key(&prefix),
+        ];
         problems.extend(all.iter().filter_map(|one| one.as_ref().err()).map(|error| format!("{error:#}")));
     }
     (config, problems)
+}
+
+/// Whether the prefix is a folder, or can become one.
+fn folder(prefix: &Path) -> Result<()> {
+    if prefix.exists() && !prefix.is_dir() {
+        bail!("the prefix: {}: it is no folder", prefix.display());
+    }
+    Ok(())
 }
 
 /// Whether the certificate can be read and belongs to its key. A first start makes one where none is named.

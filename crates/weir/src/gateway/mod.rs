@@ -6,6 +6,7 @@ pub(crate) mod lock;
 pub(crate) mod log;
 mod node;
 pub(crate) mod prefix;
+mod reload;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use weir_admin::{Access, Admin, Endpoint, Kind as Api, Token};
@@ -86,12 +87,14 @@ async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<
         node_id: prefix.node_id()?,
     };
     let admin = Arc::new(Admin::new(store.clone(), catalog, Arc::new(running)));
-    let mut apis = Apis::new(Arc::clone(&admin));
+    let mut apis = Apis::new(admin);
+    // From the first connection on, a signal ends no request.
+    let signals = Signals::take()?;
     let listeners = listen(&config, prefix, &force, &mut apis).await?;
     prefix.write_listeners(&listeners)?;
     announce(&config, prefix, &missing, &listeners);
 
-    until_stopped(&admin, &force, &mut apis, prefix, &levels, config, reload).await?;
+    until_stopped(signals, &force, &mut apis, prefix, &levels, config, reload).await?;
     prefix.remove_listeners();
     store.close().await;
     tracing::info!("stopped");
@@ -376,9 +379,29 @@ fn announce(config: &Config, prefix: &Prefix, missing: &[PathBuf], listening: &p
     );
 }
 
+/// What the gateway is told by signals.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// From here on they are told, and no longer end the process.
+    fn take() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Serves until a signal says to stop.
 async fn until_stopped(
-    admin: &Arc<Admin>,
+    mut signals: Signals,
     force: &Force,
     apis: &mut Apis,
     prefix: &Prefix,
@@ -386,19 +409,15 @@ async fn until_stopped(
     mut config: Config,
     reload: &Reload<'_>,
 ) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut quit = signal(SignalKind::quit())?;
-    let mut hangup = signal(SignalKind::hangup())?;
     let mut reap = tokio::time::interval(REAP);
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = quit.recv() => break,
-            _ = hangup.recv() => {
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.quit.recv() => break,
+            _ = signals.hangup.recv() => {
                 match reload() {
-                    Ok(next) => config = apply_again(config, next, force, apis, prefix, levels),
+                    Ok(next) => config = reload::apply(config, next, force, apis, prefix, levels),
                     Err(error) => {
                         let problems = format!("{error:#}");
                         problems.lines().for_each(|line| tracing::error!("{line}"));
@@ -407,7 +426,7 @@ async fn until_stopped(
                 }
             }
             _ = reap.tick() => {
-                if let Err(error) = admin.reap().await {
+                if let Err(error) = apis.admin.reap().await {
                     let error = anyhow::Error::from(error);
                     tracing::error!("entities whose time is over cannot be deleted: {error:#}");
                 }
@@ -420,60 +439,6 @@ async fn until_stopped(
         tracing::warn!("some requests did not end in time and were cut off");
     }
     Ok(())
-}
-
-/// Puts a configuration that was read again in force, as far as a running gateway can.
-fn apply_again(
-    before: Config,
-    mut next: Config,
-    force: &Force,
-    apis: &Apis,
-    prefix: &Prefix,
-    levels: &Levels,
-) -> Config {
-    for notice in &next.notices {
-        tracing::warn!("{notice}");
-    }
-    keep_until_restart(&before, &mut next);
-    match force.listen(&next.proxy_listen) {
-        Ok(proxy) => {
-            if let Err(error) = prefix.write_listeners(&apis.listening(proxy)) {
-                tracing::error!("{error:#}");
-            }
-        }
-        Err(error) => {
-            tracing::error!("the configuration stays as it was: {:#}", anyhow::Error::from(error));
-            return before;
-        }
-    }
-    if let Err(error) = apis.ask(&next, prefix) {
-        tracing::error!("the Admin API asks for what it asked for: {error:#}");
-    }
-    if let Err(error) = levels.set(&next.log_level) {
-        tracing::error!("log_level: {error}");
-    }
-    force.settings(next.settings.clone());
-    tracing::info!("the configuration was read again");
-    next
-}
-
-/// What takes effect at the next start stays as it is until then, so that `next` is what is in force. It also keeps what
-/// the Admin API asks for in step with where it listens.
-fn keep_until_restart(before: &Config, next: &mut Config) {
-    fn keep<T: Clone + PartialEq>(key: &str, before: &T, next: &mut T) {
-        if before != next {
-            tracing::warn!("{key} changed: it takes effect at the next start");
-            next.clone_from(before);
-        }
-    }
-    keep("prefix", &before.prefix, &mut next.prefix);
-    keep("nginx_worker_processes", &before.workers, &mut next.workers);
-    keep("plugins", &before.plugins, &mut next.plugins);
-    keep("admin_listen", &before.admin_listen, &mut next.admin_listen);
-    keep("admin_auth", &before.admin_auth, &mut next.admin_auth);
-    keep("admin_client_ca", &before.admin_client_ca, &mut next.admin_client_ca);
-    keep("status_listen", &before.status_listen, &mut next.status_listen);
-    keep("ssl_cert", &before.certificate, &mut next.certificate);
 }
 
 /// A proxy needs two descriptors a request: as many as the host allows.

@@ -13,6 +13,8 @@ use testkit::{Client, Gateway, Launch, TempDir};
 use crate::command::{weir, with_getrandom};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_weir");
+/// For what is a matter of moments on a machine with nothing else to do.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_start_waits_for_the_kernel_and_says_so() {
@@ -24,11 +26,12 @@ fn a_start_waits_for_the_kernel_and_says_so() {
     let inject = "inject=getrandom:error=EAGAIN:when=3..10";
     let strace = ["strace", "-D", "-qq", "-o", "/dev/null", "-e", "trace=getrandom", "-e", inject];
     let mut gateway = Launch::new(PROGRAM).under(strace).start();
+    // It is ready before it has said so.
+    assert!(gateway.terminate(PATIENCE).unwrap().success());
     let log = gateway.log();
     let (waiting, ready) =
         (log.find("waiting for the kernel's random number generator"), log.find("ready version="));
     assert!(waiting.is_some() && waiting < ready, "{log}");
-    assert!(gateway.terminate(Duration::from_secs(20)).unwrap().success());
 }
 
 #[test]
@@ -48,6 +51,7 @@ fn a_first_start_says_what_it_made_and_the_next_one_that_nothing_was() {
     let prefix = TempDir::new();
     let start = || Launch::new(PROGRAM).prefix(prefix.path()).env("WEIR_ADMIN_AUTH", "token").start();
     let mut gateway = start();
+    gateway.terminate(PATIENCE).unwrap();
     let log = gateway.log();
     for file in ["weir.db", "secrets/store.key", "secrets/admin.token", "ssl/self-signed.crt"] {
         assert!(log.contains(&format!("made {}", prefix.path().join(file).display())), "{log}");
@@ -57,11 +61,10 @@ fn a_first_start_says_what_it_made_and_the_next_one_that_nothing_was() {
     assert!(!ready.contains("admin_ssl"), "{ready}");
     let token = fs::read_to_string(prefix.path().join("secrets/admin.token")).unwrap();
     assert!(!log.contains(token.trim()));
-    gateway.terminate(Duration::from_secs(20)).unwrap();
     // One log holds both.
     let mut gateway = start();
+    gateway.terminate(PATIENCE).unwrap();
     assert_eq!(gateway.log().matches("made ").count(), log.matches("made ").count());
-    gateway.terminate(Duration::from_secs(20)).unwrap();
 }
 
 #[test]
@@ -86,7 +89,7 @@ fn a_port_that_is_taken_is_said_once() {
 #[test]
 fn a_key_that_others_may_read_is_called_that() {
     let prefix = TempDir::new();
-    Launch::new(PROGRAM).prefix(prefix.path()).start().terminate(Duration::from_secs(20)).unwrap();
+    Launch::new(PROGRAM).prefix(prefix.path()).start().terminate(PATIENCE).unwrap();
     let key = prefix.path().join("secrets/store.key");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
     let refused = || {
@@ -129,6 +132,9 @@ fn check_lists_whatever_a_start_would_refuse() {
     }
     assert!(!file.with_extension("prefix").exists(), "check makes nothing");
     fs::write(&file, "proxy_listen = 127.0.0.1:0\n").unwrap();
+    fs::write(file.with_extension("prefix"), "").unwrap();
+    assert!(String::from_utf8(check(&file).stdout).unwrap().contains("it is no folder"));
+    fs::remove_file(file.with_extension("prefix")).unwrap();
     let output = check(&file);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(output.stdout, b"the configuration is good\n");
@@ -139,7 +145,7 @@ fn reload(gateway: &Gateway, file: &Path, text: &str, outcome: &str) -> String {
     let before = gateway.log().matches(outcome).count();
     fs::write(file, text).unwrap();
     gateway.signal("HUP");
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     loop {
         let log = gateway.log();
         if log.matches(outcome).count() > before {
@@ -213,4 +219,13 @@ fn authorities_of_a_service_that_are_not_used_are_told_of() {
     let log = gateway.log();
     let line = log.lines().find(|line| line.contains("not against its ca_certificates"));
     assert!(line.is_some_and(|line| line.contains("WARN") && line.contains(&id)), "{log}");
+}
+
+#[test]
+fn a_signal_that_comes_as_soon_as_it_is_ready_stops_it_in_order() {
+    for _ in 0..5 {
+        let mut gateway = Gateway::start(PROGRAM);
+        assert!(gateway.terminate(PATIENCE).unwrap().success());
+        assert!(gateway.log().contains("stopped"), "{}", gateway.log());
+    }
 }
