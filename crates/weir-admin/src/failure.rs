@@ -93,8 +93,7 @@ impl Failure {
             Self::Store(error) => store(error),
             Self::Source(error) => {
                 tracing::error!(%error, "the Admin API cannot mint");
-                let text =
-                    "no secret can be made: the kernel's random number generator is not ready or refuses";
+                let text = "nothing was changed: the kernel's random number generator gives nothing now";
                 let mut answer = respond::message(StatusCode::SERVICE_UNAVAILABLE, text);
                 answer.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("5"));
                 answer
@@ -165,6 +164,14 @@ fn lua_value(value: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_kernel_that_gives_nothing_is_worth_another_try() {
+        let failure = Failure::from(weir_store::Error::Random(weir_kernel::Error::NotReady));
+        let answer = failure.answer();
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(answer.headers()[http::header::RETRY_AFTER], "5");
+    }
 
     #[test]
     fn members_in_a_sentence() {

@@ -48,8 +48,8 @@ pub struct Endpoint {
     pub listener: TcpListener,
     /// TLS, if it is spoken.
     pub tls: Option<TlsAcceptor>,
-    /// Who may use it.
-    pub access: Arc<Access>,
+    /// Who may use it. What is sent here holds for the next request.
+    pub access: watch::Receiver<Access>,
 }
 
 /// Serves an endpoint until `stop` becomes true; requests under way are finished.
@@ -123,7 +123,8 @@ async fn answer(admin: &Admin, endpoint: &Endpoint, request: http::Request<Incom
     let started = Instant::now();
     let head = request.method() == Method::HEAD;
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let mut answer = match endpoint.access.check(request.headers()) {
+    let allowed = endpoint.access.borrow().check(request.headers());
+    let mut answer = match allowed {
         Ok(()) => match read(request).await {
             Ok(request) => dispatch(admin, endpoint.kind, &request).await,
             Err(answer) => *answer,

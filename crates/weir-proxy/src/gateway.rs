@@ -25,11 +25,11 @@ use crate::worker::{Current, Worker};
 /// How often a worker tidies up: closes connections to services that nobody used.
 const TIDY: Duration = Duration::from_secs(5);
 
-/// Why a gateway does not start, or does not listen where it should.
+/// Why a gateway does not start, or does not listen where it should. The operating system's reason is the source.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An address cannot be listened on. The operator's fault, or another program's.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -37,10 +37,10 @@ pub enum Error {
         source: io::Error,
     },
     /// The certificate cannot be used. The operator's fault.
-    #[error("the certificate cannot be used: {0}")]
+    #[error("the certificate cannot be used")]
     Certificate(#[from] rustls::Error),
     /// A worker cannot be started. The host's fault.
-    #[error("cannot start a worker: {0}")]
+    #[error("cannot start a worker")]
     Worker(#[source] io::Error),
 }
 

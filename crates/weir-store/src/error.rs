@@ -70,7 +70,7 @@ pub enum Error {
     #[error("the disk is full")]
     Full,
     /// The database cannot be used. The host's.
-    #[error("the database: {0}")]
+    #[error("the database cannot be used")]
     Database(#[source] sqlx::Error),
     /// The host's generator gave nothing. The host's; retrying later may help.
     #[error(transparent)]

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use weir_kernel::Purpose;
 use weir_mint::Digester;
 use zeroize::Zeroizing;
 
@@ -64,7 +65,8 @@ impl Sealer {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => return Self::open(path),
             Err(error) => return Err(wrong(error.to_string())),
             Ok(mut file) => {
-                let written = weir_kernel::fill(key.as_mut()).map_err(Error::from).and_then(|()| {
+                let written = weir_kernel::fill_for(Purpose::Key, key.as_mut());
+                let written = written.map_err(Error::from).and_then(|()| {
                     let mut text = Zeroizing::new(String::with_capacity(65));
                     key.iter().for_each(|byte| text.push_str(&format!("{byte:02x}")));
                     text.push('\n');
@@ -123,7 +125,8 @@ impl Sealer {
     /// [`Error::Random`] when no nonce can be drawn.
     pub fn seal(&self, place: &str, value: &str) -> Result<String> {
         let mut nonce = [0; NONCE_LEN];
-        weir_kernel::fill(&mut nonce)?;
+        // It is drawn where other requests wait for the same thread: an error is better than a wait.
+        weir_kernel::try_fill_for(Purpose::Key, &mut nonce)?;
         let mut bytes = Vec::with_capacity(NONCE_LEN + value.len() + AES_256_GCM.tag_len());
         bytes.extend_from_slice(value.as_bytes());
         self.seal
@@ -190,6 +193,14 @@ mod tests {
         assert!(sealer.open_value("a/2/key", &sealed).is_err());
         assert!(Sealer::new(&[2; 32], Path::new("k")).open_value("a/1/key", &sealed).is_err());
         assert_ne!(sealer.seal("a/1/key", "secret").unwrap(), sealed);
+    }
+
+    #[test]
+    fn nonces_are_counted_as_keys() {
+        let keys = || weir_kernel::draws().of(Purpose::Key).draws;
+        let before = keys();
+        Sealer::new(&[1; 32], Path::new("k")).seal("a/1/key", "secret").unwrap();
+        assert!(keys() > before);
     }
 
     #[test]

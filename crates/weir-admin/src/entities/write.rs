@@ -1,5 +1,7 @@
 //! Changing entities. Each change is one transaction; it is answered when it is durable and in force.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use serde_json::{Value, json};
 use weir_model::schema::{SourceError, Variant};
@@ -273,10 +275,21 @@ impl Source for Minted {
     }
 
     fn uuid(&self) -> Result<String, SourceError> {
-        weir_mint::Uuid::v4().map(|id| id.to_string()).map_err(|error| SourceError(error.into()))
+        drawn(weir_mint::Uuid::v4).map(|id| id.to_string())
     }
 
+    /// The text goes into the record, which is there to be shown: the answer holds it in full. What it was copied from is
+    /// erased.
     fn token(&self) -> Result<String, SourceError> {
-        weir_mint::key().map(|key| key.expose().to_owned()).map_err(|error| SourceError(error.into()))
+        drawn(weir_mint::key).map(|key| key.expose().to_owned())
     }
+}
+
+/// Draws, or says at once that nothing can be drawn: a wait here would hold up whoever else this thread serves.
+fn drawn<T>(mint: impl FnOnce() -> Result<T, weir_mint::Error>) -> Result<T, SourceError> {
+    let ready = match weir_kernel::is_ready() {
+        true => Ok(()),
+        false => weir_kernel::wait_ready(Duration::ZERO),
+    };
+    ready.and_then(|()| mint()).map_err(|error| SourceError(error.into()))
 }

@@ -13,8 +13,8 @@ use time::{Duration, OffsetDateTime};
 use weir_kernel::Purpose;
 use zeroize::Zeroizing;
 
-/// Whom a certificate is for until there is a better one.
-const NAME: &str = "localhost";
+/// Whom a certificate is for until there is a better one: this machine, by its name and its addresses.
+const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 /// How long it is good for, as long as Kong's.
 const DAYS: i64 = 7300;
 
@@ -28,7 +28,7 @@ pub struct Identity {
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// A file cannot be read or written.
-    #[error("{path}: {source}")]
+    #[error("{path}")]
     File {
         /// The file.
         path: String,
@@ -47,7 +47,7 @@ pub enum CertificateError {
     #[error(transparent)]
     Random(#[from] weir_kernel::Error),
     /// No certificate can be made.
-    #[error("cannot make a certificate: {0}")]
+    #[error("cannot make a certificate")]
     Make(#[from] rcgen::Error),
 }
 
@@ -109,9 +109,9 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), CertificateError> {
 /// A certificate for this machine, and its key, both as PEM.
 fn self_signed() -> Result<(String, Zeroizing<String>), CertificateError> {
     let key = key_pair()?;
-    let mut params = CertificateParams::new(vec![NAME.to_owned()])?;
+    let mut params = CertificateParams::new(NAMES.map(str::to_owned))?;
     let mut name = DistinguishedName::new();
-    name.push(DnType::CommonName, NAME);
+    name.push(DnType::CommonName, NAMES[0]);
     name.push(DnType::OrganizationName, "Weir");
     params.distinguished_name = name;
     let mut serial = weir_kernel::array_for::<16>(Purpose::Other)?;
@@ -169,6 +169,29 @@ mod tests {
         let again = Identity::read_or_make(&chain, &key).unwrap();
         assert_eq!(made.chain(), again.chain());
         super::super::server_config(&again, true).unwrap();
+    }
+
+    #[test]
+    fn it_is_for_this_machine_by_name_and_by_address() {
+        use rustls::client::WebPkiServerVerifier;
+        use rustls::client::danger::ServerCertVerifier;
+        use rustls_pki_types::{ServerName, UnixTime};
+        let folder = tempfile::tempdir().unwrap();
+        let made =
+            Identity::read_or_make(&folder.path().join("a.crt"), &folder.path().join("a.key")).unwrap();
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(made.chain()[0].clone()).unwrap();
+        let provider = super::super::provider();
+        let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider).build().unwrap();
+        let now = UnixTime::since_unix_epoch(std::time::Duration::from_secs(
+            weir_kernel::clock::unix_seconds().cast_unsigned(),
+        ));
+        let is_for = |name: &'static str| {
+            let name = ServerName::try_from(name).unwrap();
+            verifier.verify_server_cert(&made.chain()[0], &[], &name, &[], now).is_ok()
+        };
+        assert!(is_for("localhost") && is_for("127.0.0.1") && is_for("::1"));
+        assert!(!is_for("gateway.test") && !is_for("10.0.0.1"));
     }
 
     #[test]

@@ -3,14 +3,17 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
+use super::start;
+use crate::config::Sources;
 use crate::config::keys::KEYS;
-use crate::config::{Config, Sources};
+use crate::gateway::check;
 
 /// Check a configuration without starting anything
 ///
-/// Exit status 1 when it cannot be used.
+/// It looks at what a start looks at: values, certificates, names of plugins, the store's key. Exit status 1 when the
+/// configuration cannot be used.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// The file, instead of ./weir.conf or /etc/weir/weir.conf
@@ -28,10 +31,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         return Ok(());
     }
-    let environment = std::env::vars().collect();
-    let config = Config::load(&Sources { file: args.file.as_deref(), prefix: None, environment })?;
-    for notice in &config.notices {
+    let environment = start::environment();
+    let sources = Sources { file: args.file.as_deref(), prefix: None, environment };
+    let (config, problems) = check::read(&sources);
+    for notice in config.iter().flat_map(|config| &config.notices) {
         writeln!(out, "note: {notice}")?;
+    }
+    for problem in &problems {
+        writeln!(out, "error: {problem}")?;
+    }
+    if !problems.is_empty() {
+        bail!("the configuration cannot be used");
     }
     writeln!(out, "the configuration is good")?;
     Ok(())

@@ -56,7 +56,7 @@ pub(crate) fn stop(args: &StopArgs) -> Result<()> {
 
 pub(crate) fn reload(args: &ReloadArgs) -> Result<()> {
     // What cannot be read would only be refused in the gateway's log, where nobody may be looking.
-    args.where_.config()?;
+    args.where_.checked()?;
     let pid = running(&args.where_)?;
     kill_process(pid, Signal::HUP).context("cannot tell the gateway")?;
     writeln!(io::stdout(), "told process {} to read its configuration again", pid.as_raw_nonzero())?;

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::config::{Config, Sources};
-use crate::gateway;
+use crate::gateway::{self, check};
 
 /// Run the gateway in the foreground
 ///
@@ -31,18 +31,29 @@ pub(crate) struct Where {
 impl Where {
     /// The configuration of the gateway that is meant.
     pub(crate) fn config(&self) -> Result<Config> {
-        let environment = std::env::vars_os();
-        let environment = environment
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let sources = Sources {
-            file: self.conf.as_deref(),
-            prefix: self.prefix.as_deref(),
-            environment: environment.collect(),
-        };
-        Ok(Config::load(&sources)?)
+        Ok(Config::load(&self.sources())?)
+    }
+
+    /// The same, if a gateway could be started with it.
+    pub(crate) fn checked(&self) -> Result<Config> {
+        match check::read(&self.sources()) {
+            (Some(config), problems) if problems.is_empty() => Ok(config),
+            (_, problems) => bail!("{}", problems.join("\n")),
+        }
+    }
+
+    fn sources(&self) -> Sources<'_> {
+        let (file, prefix) = (self.conf.as_deref(), self.prefix.as_deref());
+        Sources { file, prefix, environment: environment() }
     }
 }
 
+/// The variables that are text.
+pub(super) fn environment() -> Vec<(String, String)> {
+    let all = std::env::vars_os();
+    all.filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+}
+
 pub(crate) fn run(args: &Args) -> Result<()> {
-    gateway::run(args.where_.config()?, &|| args.where_.config())
+    gateway::run(args.where_.checked()?, &|| args.where_.checked())
 }

@@ -9,26 +9,30 @@ pub(crate) struct Entry {
     pub(crate) value: String,
 }
 
-/// Reads a file's text.
-///
-/// # Errors
-/// The number of the first line that says nothing, and why.
-pub(crate) fn parse(text: &str) -> Result<Vec<Entry>, (usize, &'static str)> {
-    let mut entries = Vec::new();
+/// A line that says nothing: its number, from one, and why.
+pub(crate) type Bad = (usize, &'static str);
+
+/// Reads a file's text: the lines that say something, and those that do not.
+pub(crate) fn parse(text: &str) -> (Vec<Entry>, Vec<Bad>) {
+    let (mut entries, mut bad) = (Vec::new(), Vec::new());
     for (line, text) in (1..).zip(text.trim_start_matches('\u{feff}').lines()) {
         let said = without_comment(text);
         if said.trim().is_empty() {
             continue;
         }
-        let (key, value) = said.split_once('=').ok_or((line, "it is not 'key = value'"))?;
+        let Some((key, value)) = said.split_once('=') else {
+            bad.push((line, "it is not 'key = value'"));
+            continue;
+        };
         let key = key.trim();
         let good = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         if !good {
-            return Err((line, "what stands before the '=' is no key"));
+            bad.push((line, "what stands before the '=' is no key"));
+            continue;
         }
         entries.push(Entry { line, key: key.to_ascii_lowercase(), value: unquoted(value.trim()).to_owned() });
     }
-    Ok(entries)
+    (entries, bad)
 }
 
 fn without_comment(line: &str) -> String {
@@ -58,11 +62,12 @@ mod tests {
     #[test]
     fn lines_are_keys_and_values() {
         let text = "\u{feff}# a comment\n\nprefix = /a b # where\r\nADMIN_token='a\\#b=c'\n";
-        let entries = parse(text).unwrap();
+        let (entries, bad) = parse(text);
+        assert_eq!(bad, []);
         let said: Vec<_> = entries.iter().map(|e| (e.line, e.key.as_str(), e.value.as_str())).collect();
         assert_eq!(said, [(3, "prefix", "/a b"), (4, "admin_token", "a#b=c")]);
-        assert_eq!(parse("a\n").unwrap_err().0, 1);
-        assert_eq!(parse("ok = 1\n= 2\n").unwrap_err().0, 2);
-        assert_eq!(parse("a b = 2\n").unwrap_err().0, 1);
+        let (entries, bad) = parse("a\nok = 1\n= 2\na b = 2\n");
+        assert_eq!(bad.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [1, 3, 4]);
+        assert_eq!((entries.len(), entries[0].line), (1, 2));
     }
 }

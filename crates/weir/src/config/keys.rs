@@ -49,6 +49,8 @@ keys! {
         "What is logged: debug, info, notice, warn, error, crit.";
     plugins = "bundled":
         "The plugins that entities may name: bundled, off, or a list of names.";
+    router_flavor = "traditional_compatible":
+        "How routes are found: traditional_compatible, for which traditional is taken too.";
     nginx_worker_processes | workers = "auto":
         "How many threads serve requests: auto is one for each processor.";
     ssl_cert = "":
@@ -57,9 +59,9 @@ keys! {
         "The key (PEM) that belongs to ssl_cert.";
     trusted_ips = "":
         "Addresses and networks of peers that are believed when they say who they speak for.";
-    real_ip_header = "X-Real-IP":
+    real_ip_header | nginx_proxy_real_ip_header = "X-Real-IP":
         "The header field in which trusted peers say who they speak for.";
-    real_ip_recursive = "off":
+    real_ip_recursive | nginx_proxy_real_ip_recursive = "off":
         "Whether trusted addresses in that field are skipped, from the last to the first.";
     headers = "server_tokens, latency_tokens, X-Kong-Request-Id":
         "Header fields added to answers: server_tokens, latency_tokens, Server, Via, X-Kong-Proxy-Latency, X-Kong-Response-Latency, X-Kong-Upstream-Latency, X-Kong-Upstream-Status, X-Kong-Request-Id; off for none.";
@@ -146,6 +148,28 @@ const KONGS_FAMILIES: &[&str] = &[
     "legacy_",
     "control_plane",
     "events_",
+    "proxy_server",
+    "new_dns_client",
+    "host_ports",
+    "admin_api_uri",
+    "concurrency_limit",
+];
+
+/// Of Kong's keys, those that change what a gateway does: whoever moves here should know. Each with the values that mean
+/// what holds here anyway, and what that is.
+const KONGS_EFFECTIVE: &[(&str, &[&str], &str)] = &[
+    (
+        "lua_ssl_trusted_certificate",
+        &["", "system"],
+        "services' certificates are verified against this machine's authorities, or those in SSL_CERT_FILE",
+    ),
+    ("admin_ssl_cert", &[""], "the ssl addresses of admin_listen show ssl_cert"),
+    ("status_ssl_cert", &[""], "the ssl addresses of status_listen show ssl_cert"),
+    ("stream_listen", &["", "off"], "nothing listens there, since TCP and UDP streams are not proxied"),
+    ("client_ssl", &["", "off"], "services are shown no certificate of this gateway"),
+    ("ssl_protocols", &["", "TLSv1.2 TLSv1.3"], "clients speak TLS 1.2 or 1.3"),
+    ("role", &["", "traditional"], "this node has its own database and Admin API"),
+    ("declarative_config", &[""], "entities come from the Admin API"),
 ];
 
 /// What a name turns out to be.
@@ -175,6 +199,12 @@ pub(crate) fn find(name: &str) -> Key {
         _ if KONGS_FAMILIES.iter().any(|family| name.starts_with(family)) => Key::KongsOnly,
         close => Key::Unknown(close.map(|(_, meant)| meant)),
     }
+}
+
+/// What holds here instead, if a key of Kong's alone would have changed with this value what its gateway does.
+pub(crate) fn instead(name: &str, value: &str) -> Option<&'static str> {
+    let (_, harmless, instead) = KONGS_EFFECTIVE.iter().find(|(key, ..)| *key == name)?;
+    (!harmless.contains(&value.trim())).then_some(*instead)
 }
 
 /// The definition of a key that is in the list.
@@ -211,6 +241,21 @@ mod tests {
         assert!(matches!(find("pg_password"), Key::KongsOnly));
         assert!(matches!(find("ssl_certt"), Key::Unknown(Some("ssl_cert"))));
         assert!(matches!(find("qwertyuiop"), Key::Unknown(None)));
+        for name in
+            ["proxy_server_ssl_verify", "new_dns_client", "host_ports", "admin_api_uri", "concurrency_limit"]
+        {
+            assert!(matches!(find(name), Key::KongsOnly), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_kongs_keys_did_is_said_unless_it_holds_anyway() {
+        for (name, harmless, _) in KONGS_EFFECTIVE {
+            assert!(matches!(find(name), Key::KongsOnly), "{name}");
+            assert!(harmless.iter().all(|value| instead(name, value).is_none()), "{name}");
+            assert!(instead(name, "something else").is_some(), "{name}");
+        }
+        assert_eq!(instead("pg_host", "db"), None);
     }
 
     #[test]

@@ -22,11 +22,11 @@ use keys::Key;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     /// A file cannot be read.
-    #[error("{path}: {source}")]
-    File { path: String, source: std::io::Error },
+    #[error("{path}: {why}")]
+    File { path: String, why: std::io::Error },
     /// A line is not `key = value`.
     #[error("{path}, line {line}: {why}")]
-    Line { path: String, line: usize, why: String },
+    Line { path: String, line: usize, why: &'static str },
     /// There is no such key.
     #[error("{place}: there is no key '{key}'{}", .meant.map(|meant| format!("; did you mean '{meant}'?")).unwrap_or_default())]
     Unknown { place: String, key: String, meant: Option<&'static str> },
@@ -34,6 +34,11 @@ pub(crate) enum ConfigError {
     #[error("{place}: {key}: {why}")]
     Value { place: String, key: &'static str, why: String },
 }
+
+/// Everything that is wrong with a configuration, a line each.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+pub(crate) struct Problems(Vec<ConfigError>);
 
 /// Who may use the Admin API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,19 +89,44 @@ impl Config {
     /// Reads the configuration.
     ///
     /// # Errors
-    /// The first thing that is wrong.
-    pub(crate) fn load(sources: &Sources<'_>) -> Result<Self, ConfigError> {
+    /// Everything that is wrong.
+    pub(crate) fn load(sources: &Sources<'_>) -> Result<Self, Problems> {
+        let (config, problems) = Self::examine(sources);
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(Problems(problems)),
+        }
+    }
+
+    /// Reads the configuration as far as it can be read: where a value is wrong, the default stands in for it. Nothing
+    /// may be started with it unless the list of problems is empty.
+    pub(crate) fn examine(sources: &Sources<'_>) -> (Option<Self>, Vec<ConfigError>) {
         let mut values = Values::default();
         let file = sources.file.map(Path::to_path_buf);
         let file = file.or_else(|| USUAL_FILES.iter().map(PathBuf::from).find(|path| path.is_file()));
         if let Some(path) = &file {
-            values.read_file(path)?;
+            values.read_file(path);
         }
         values.read_environment(&sources.environment);
         if let Some(prefix) = sources.prefix {
             values.set("prefix", "--prefix".to_owned(), prefix.display().to_string());
         }
-        values.build()
+        loop {
+            match values.build() {
+                Ok(config) => return (Some(config), values.problems),
+                Err(problem) => {
+                    // Without the wrong value the rest can be looked at.
+                    let gone = match &problem {
+                        ConfigError::Value { key, .. } => values.written.remove(key),
+                        _ => None,
+                    };
+                    values.problems.push(problem);
+                    if gone.is_none() {
+                        return (None, values.problems);
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -111,6 +141,7 @@ struct Written {
 struct Values {
     written: BTreeMap<&'static str, Written>,
     notices: Vec<String>,
+    problems: Vec<ConfigError>,
 }
 
 impl Values {
@@ -118,26 +149,35 @@ impl Values {
         self.written.insert(key, Written { place, text });
     }
 
-    fn read_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+    fn read_file(&mut self, path: &Path) {
         let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| ConfigError::File { path: shown.clone(), source })?;
-        let lines = file::parse(&text).map_err(|(line, why)| ConfigError::Line {
-            path: shown.clone(),
-            line,
-            why: why.to_owned(),
-        })?;
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(why) => return self.problems.push(ConfigError::File { path: shown, why }),
+        };
+        let (lines, bad) = file::parse(&text);
+        let bad = bad.into_iter().map(|(line, why)| ConfigError::Line { path: shown.clone(), line, why });
+        self.problems.extend(bad);
         for entry in lines {
             let place = format!("{shown}, line {}", entry.line);
             match keys::find(&entry.key) {
                 Key::Ours(definition) => self.set(definition.name, place, entry.value),
                 Key::KongsOnly => {
-                    self.notices.push(format!("{place}: '{}' is Kong's and has no meaning here", entry.key))
+                    self.notice_kongs(&format!("{place}: '{}'", entry.key), &entry.key, &entry.value)
                 }
-                Key::Unknown(meant) => return Err(ConfigError::Unknown { place, key: entry.key, meant }),
+                Key::Unknown(meant) => {
+                    self.problems.push(ConfigError::Unknown { place, key: entry.key, meant })
+                }
             }
         }
-        Ok(())
+    }
+
+    /// Notes a key that only Kong has.
+    fn notice_kongs(&mut self, shown: &str, key: &str, value: &str) {
+        self.notices.push(match keys::instead(key, value) {
+            Some(instead) => format!("{shown} has no effect here, though it has in Kong: {instead}"),
+            None => format!("{shown} is Kong's and has no meaning here"),
+        });
     }
 
     /// Takes `WEIR_…`, and `KONG_…` where there is no `WEIR_…`. Other programs set variables too, so one that means
@@ -146,7 +186,8 @@ impl Values {
         for prefix in ["KONG_", "WEIR_"] {
             for (name, value) in environment {
                 let Some(key) = name.strip_prefix(prefix) else { continue };
-                match keys::find(&key.to_ascii_lowercase()) {
+                let lower = key.to_ascii_lowercase();
+                match keys::find(&lower) {
                     Key::Ours(definition) => {
                         if prefix == "KONG_" {
                             let say =
@@ -155,7 +196,7 @@ impl Values {
                         }
                         self.set(definition.name, name.clone(), value.clone());
                     }
-                    Key::KongsOnly => self.notices.push(format!("{name} is Kong's and has no meaning here")),
+                    Key::KongsOnly => self.notice_kongs(name, &lower, value),
                     Key::Unknown(Some(meant)) if prefix == "WEIR_" => {
                         let meant = meant.to_ascii_uppercase();
                         self.notices.push(format!("{name} means nothing; did you mean WEIR_{meant}?"));
@@ -222,11 +263,19 @@ impl Values {
         self.parsed(key, |text| text.parse().map_err(|_| format!("'{text}' is no number that fits")))
     }
 
-    fn build(mut self) -> Result<Config, ConfigError> {
+    /// The configuration that the values make, or the first that is wrong.
+    fn build(&self) -> Result<Config, ConfigError> {
         self.parsed("database", |text| match text {
             "sqlite" => Ok(()),
             "postgres" | "off" => Err(format!("'{text}' is not in this version; 'sqlite' is")),
             other => Err(format!("'{other}' is no database that Weir knows; 'sqlite' is")),
+        })?;
+        self.parsed("router_flavor", |text| match text {
+            "traditional_compatible" | "traditional" => Ok(()),
+            "expressions" => {
+                Err("'expressions' is not in this version; 'traditional_compatible' is".to_owned())
+            }
+            other => Err(format!("'{other}' is no flavour that Weir knows; 'traditional_compatible' is")),
         })?;
         let certificate = match (self.path("ssl_cert"), self.path("ssl_cert_key")) {
             (Some(chain), Some(key)) => Some((chain, key)),
@@ -266,8 +315,20 @@ impl Values {
             certificate,
             shutdown_timeout: self.seconds("shutdown_timeout")?,
             settings,
-            notices: std::mem::take(&mut self.notices),
+            notices: self.notices.iter().cloned().chain(self.deaf_listeners()?).collect(),
         })
+    }
+
+    /// Notes listeners that are asked to speak what they do not.
+    fn deaf_listeners(&self) -> Result<Vec<String>, ConfigError> {
+        let mut notices = Vec::new();
+        for key in ["admin_listen", "status_listen"] {
+            if self.parsed(key, listen::parse)?.iter().any(|listen| listen.http2) {
+                let place = self.place(key);
+                notices.push(format!("{place}: {key}: 'http2' has no effect: HTTP/1.1 is spoken there"));
+            }
+        }
+        Ok(notices)
     }
 
     fn settings(&self) -> Result<Settings, ConfigError> {
@@ -431,6 +492,32 @@ mod tests {
         assert!(wrong("proxy_listen = 8000").starts_with("FILE, line 1: proxy_listen: "));
         assert!(wrong("database = postgres").contains("is not in this version"));
         assert!(wrong("headers = x-nope").contains("there is no header 'x-nope'"));
+    }
+
+    #[test]
+    fn everything_wrong_is_said_at_once() {
+        let file = "proxy_listn = off\nnonsense\nlog_level = loud\nworkers = 0\nssl_cert = a.pem\n";
+        let said = load(file, &[]).err().unwrap();
+        let mut lines: Vec<&str> = said.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines.len(), 5, "{said}");
+        for (at, line) in (1..).zip(lines) {
+            assert!(line.starts_with(&format!("FILE, line {at}: ")), "{said}");
+        }
+    }
+
+    #[test]
+    fn what_kong_would_have_done_is_told_of() {
+        let file = "stream_listen = 127.0.0.1:9000\nadmin_listen = 127.0.0.1:8444 http2 ssl\nrouter_flavor = traditional\n";
+        let notices = load(file, &[("KONG_LUA_SSL_TRUSTED_CERTIFICATE", "/ca.pem")]).unwrap().notices;
+        let [stream, trusted, http2] = &notices[..] else { panic!("{notices:?}") };
+        assert!(stream.contains("line 1: 'stream_listen' has no effect here"), "{stream}");
+        assert!(trusted.starts_with("KONG_LUA_SSL_TRUSTED_CERTIFICATE has no effect here"), "{trusted}");
+        assert!(http2.contains("line 2: admin_listen: 'http2' has no effect"), "{http2}");
+        assert!(load("stream_listen = off", &[]).unwrap().notices[0].contains("has no meaning here"));
+        assert!(load("router_flavor = expressions", &[]).err().unwrap().contains("is not in this version"));
+        let config = load("nginx_proxy_real_ip_header = X-Client", &[]).unwrap();
+        assert_eq!(config.settings.real_ip_header, "X-Client");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! From what the store says to what the proxy does: records become entities with types.
 
-use weir_model::Entity;
+use serde_json::Value;
 use weir_model::typed::{Acl, Consumer, KeyCredential, Mismatch, Plugin, Route, Service};
+use weir_model::{Entity, Record};
 use weir_proxy::{Builder, Update};
 use weir_store::{Change, Stored};
 
@@ -48,7 +49,10 @@ fn update(
 ) -> Result<Option<Update>, Mismatch> {
     let record = &stored.record;
     Ok(Some(match entity.name {
-        "services" => Update::Service(Service::parse(record)?),
+        "services" => {
+            warn_of_authorities(record);
+            Update::Service(Service::parse(record)?)
+        }
         "routes" => Update::Route(Route::parse(record)?),
         "consumers" => Update::Consumer(Consumer::parse(record)?),
         "plugins" => Update::Plugin(Plugin::parse(record)?),
@@ -63,4 +67,16 @@ fn update(
         }
         _ => return Ok(None),
     }))
+}
+
+/// A service may name authorities of its own, as Kong's does; there are none here that it could mean.
+fn warn_of_authorities(service: &Record) {
+    let named = service.get("ca_certificates").and_then(Value::as_array).is_some_and(|list| !list.is_empty());
+    if named && service.get("tls_verify") == Some(&Value::Bool(true)) {
+        let id = service.get("id").and_then(Value::as_str).unwrap_or_default();
+        tracing::warn!(
+            service = id,
+            "its certificate is verified against this machine's authorities, not against its ca_certificates"
+        );
+    }
 }

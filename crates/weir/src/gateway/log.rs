@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -26,7 +26,7 @@ pub(crate) fn level(name: &str) -> Option<LevelFilter> {
 /// The level in force, and the means to change it.
 #[derive(Clone)]
 pub(crate) struct Levels {
-    handle: reload::Handle<LevelFilter, Registry>,
+    handle: reload::Handle<Targets, Registry>,
     name: Arc<Mutex<String>>,
 }
 
@@ -42,15 +42,21 @@ impl Levels {
     /// When there is no such level.
     pub(crate) fn set(&self, name: &str) -> Result<(), String> {
         let filter = level(name).ok_or_else(|| format!("there is no level '{name}'"))?;
-        self.handle.reload(filter).map_err(|error| error.to_string())?;
+        self.handle.reload(targets(filter)).map_err(|error| error.to_string())?;
         name.clone_into(&mut self.name.lock().unwrap_or_else(PoisonError::into_inner));
         Ok(())
     }
 }
 
+/// What is let through of whom. At `debug` the libraries would say each statement and each frame: of them no more is
+/// shown than at `info`, slow statements and failures included.
+fn targets(level: LevelFilter) -> Targets {
+    Targets::new().with_default(level.min(LevelFilter::INFO)).with_target("weir", level)
+}
+
 /// Starts the log.
 pub(crate) fn start(name: &str) -> Levels {
-    let (filter, handle) = reload::Layer::new(level(name).unwrap_or(LevelFilter::INFO));
+    let (filter, handle) = reload::Layer::new(targets(level(name).unwrap_or(LevelFilter::INFO)));
     let lines = fmt::layer().with_writer(std::io::stderr).with_ansi(colour()).with_target(false);
     // A second start in one process, as tests make it, keeps the first log.
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
@@ -61,4 +67,23 @@ pub(crate) fn start(name: &str) -> Levels {
 fn colour() -> bool {
     use std::io::IsTerminal;
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::*;
+
+    #[test]
+    fn libraries_say_no_more_than_info() {
+        let debug = targets(LevelFilter::DEBUG);
+        assert!(debug.would_enable("weir_proxy::worker", &Level::DEBUG));
+        assert!(!debug.would_enable("sqlx::query", &Level::DEBUG));
+        assert!(debug.would_enable("sqlx::query", &Level::WARN));
+        let error = targets(LevelFilter::ERROR);
+        assert!(
+            !error.would_enable("sqlx::query", &Level::WARN) && !error.would_enable("weir", &Level::WARN)
+        );
+    }
 }

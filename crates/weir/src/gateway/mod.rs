@@ -1,20 +1,24 @@
 //! A gateway from its start to its end: the one place where store, proxy and Admin API meet.
 
 mod changes;
+pub(crate) mod check;
 pub(crate) mod lock;
 pub(crate) mod log;
 mod node;
 pub(crate) mod prefix;
+mod reload;
 
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use weir_admin::{Access, Admin, Endpoint, Kind as Api, Token};
@@ -22,7 +26,7 @@ use weir_mint::Secret;
 use weir_model::{Catalog, ENTITIES, Page};
 use weir_plugin::Kind;
 use weir_plugins::Shared;
-use weir_proxy::{Builder, Gateway, Identity, Listen, private_server_config};
+use weir_proxy::{Builder, Gateway, Identity, Listen, Listeners, private_server_config};
 use weir_store::sqlite::Sqlite;
 use weir_store::{Filter, Sealer, Store};
 
@@ -36,10 +40,12 @@ pub(crate) type Reload<'a> = dyn Fn() -> Result<Config> + 'a;
 
 /// How many entities are read at once when the gateway starts.
 const BATCH: usize = 1000;
+/// What a wrong certificate is a certificate of.
+const CERTIFICATE: &str = "the certificate of the ssl listeners";
 /// How often entities whose time is over are deleted.
 const REAP: Duration = Duration::from_secs(60);
-/// How long a start waits for the kernel's generator, where it has keys to draw.
-const READY: Duration = Duration::from_secs(60);
+/// How often a start says that it waits for the kernel's generator.
+const SAY_WAITING: Duration = Duration::from_secs(60);
 
 /// Runs a gateway until it is told to stop.
 ///
@@ -53,13 +59,14 @@ pub(crate) fn run(config: Config, reload: &Reload<'_>) -> Result<()> {
     raise_descriptor_limit();
     let prefix = Prefix::make(&config.prefix)?;
     let _lock = lock::Lock::take(&prefix.lock())?;
+    wait_for_randomness()?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
     runtime.block_on(serve(config, &prefix, levels, reload))
 }
 
 async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<'_>) -> Result<()> {
-    wait_for_randomness(prefix)?;
+    let missing = prefix.missing();
     let shared = Shared::default();
     let kinds = kinds(&config.plugins, &shared)?;
     let catalog = Arc::new(Catalog::new(kinds.iter().map(|kind| kind.schema()).collect()));
@@ -80,33 +87,33 @@ async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<
         node_id: prefix.node_id()?,
     };
     let admin = Arc::new(Admin::new(store.clone(), catalog, Arc::new(running)));
-    let mut apis = Apis::new(Arc::clone(&admin));
+    let mut apis = Apis::new(admin);
+    // From the first connection on, a signal ends no request.
+    let signals = Signals::take()?;
     let listeners = listen(&config, prefix, &force, &mut apis).await?;
     prefix.write_listeners(&listeners)?;
-    announce(&config, &listeners);
+    announce(&config, prefix, &missing, &listeners);
 
-    until_stopped(&admin, &force, &mut apis, prefix, &levels, config, reload).await?;
+    until_stopped(signals, &force, &mut apis, prefix, &levels, config, reload).await?;
     prefix.remove_listeners();
     store.close().await;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Before the kernel's generator is ready nothing is minted; a first start has keys to mint.
-fn wait_for_randomness(prefix: &Prefix) -> Result<()> {
-    if weir_kernel::is_ready() {
-        return Ok(());
-    }
-    if prefix.has_keys() {
+/// Nothing is served before the kernel's generator is ready. Handshakes, ids and credentials are drawn on threads that
+/// serve everybody, and a draw that waits there would hold up all of them; once ready, the generator stays so until the
+/// next boot, so no draw ever waits after this.
+fn wait_for_randomness() -> Result<()> {
+    // What waiting would not mend is an error at once.
+    let mut ready = weir_kernel::wait_ready(Duration::ZERO);
+    while ready == Err(weir_kernel::Error::NotReady) {
         tracing::warn!(
-            "the kernel's random number generator is not ready: requests are served, nothing is minted until it is"
+            "waiting for the kernel's random number generator: nothing is served before it is ready (weir doctor says what it lacks)"
         );
-        return Ok(());
+        ready = weir_kernel::wait_ready(SAY_WAITING);
     }
-    tracing::warn!(
-        "waiting for the kernel's random number generator: keys are to be made (weir doctor says more)"
-    );
-    weir_kernel::wait_ready(READY).context("no keys can be made for the first start")
+    ready.context("nothing can be drawn")
 }
 
 /// The plugins that entities may name.
@@ -117,16 +124,20 @@ fn kinds(names: &[String], shared: &Shared) -> Result<Vec<Arc<dyn Kind>>> {
         [one] if one == "off" => Ok(Vec::new()),
         names => {
             let mut chosen: Vec<Arc<dyn Kind>> = Vec::new();
+            let mut unknown: Vec<&str> = Vec::new();
             for name in names {
                 let found: Vec<_> =
                     all.iter().filter(|kind| name == "bundled" || kind.name() == name).cloned().collect();
                 if found.is_empty() {
-                    let known: Vec<_> = all.iter().map(|kind| kind.name()).collect();
-                    bail!("plugins: there is no plugin '{name}'; there are {}", known.join(", "));
+                    unknown.push(name);
                 }
                 let new =
                     found.into_iter().filter(|kind| !chosen.iter().any(|other| other.name() == kind.name()));
                 chosen.extend(new.collect::<Vec<_>>());
+            }
+            if !unknown.is_empty() {
+                let known: Vec<_> = all.iter().map(|kind| kind.name()).collect();
+                bail!("plugins: there is no '{}'; there are {}", unknown.join("', no '"), known.join(", "));
             }
             Ok(chosen)
         }
@@ -137,13 +148,12 @@ fn kinds(names: &[String], shared: &Shared) -> Result<Vec<Arc<dyn Kind>>> {
 /// would be lost for good, and nobody would know before they are needed.
 fn sealer(prefix: &Prefix) -> Result<Sealer> {
     let (key, database) = (prefix.store_key(), prefix.database());
-    if database.exists() {
-        return Sealer::open(&key).with_context(|| {
-            format!(
-                "{} holds secrets that only its key opens: put the key back, or move the database away to begin anew",
-                database.display()
-            )
-        });
+    if database.exists() && !key.exists() {
+        bail!(
+            "{} holds secrets that only its key opens, and {} is not there: put the key back, or move the database away to begin anew",
+            database.display(),
+            key.display()
+        );
     }
     Ok(Sealer::open_or_create(&key)?)
 }
@@ -153,7 +163,7 @@ fn identity(config: &Config, prefix: &Prefix) -> Result<Identity> {
         Some((chain, key)) => Identity::read(chain, key),
         None => Identity::read_or_make(&prefix.certificate(), &prefix.certificate_key()),
     };
-    identity.context("the certificate of the ssl listeners")
+    identity.context(CERTIFICATE)
 }
 
 /// Reads the whole configuration.
@@ -179,7 +189,15 @@ struct Apis {
     admin: Arc<Admin>,
     stop: watch::Sender<bool>,
     tasks: tokio::task::JoinSet<()>,
-    listening: Vec<(Api, Listen, std::net::SocketAddr)>,
+    listening: Vec<Place>,
+}
+
+/// Where one of them listens.
+struct Place {
+    kind: Api,
+    listen: Listen,
+    address: SocketAddr,
+    access: watch::Sender<Access>,
 }
 
 impl Apis {
@@ -201,15 +219,38 @@ impl Apis {
     ) -> Result<()> {
         let bound = TcpListener::bind(listen.address).await;
         let listener = bound.with_context(|| format!("cannot listen on {}", listen.address))?;
-        self.listening.push((kind, listen.clone(), listener.local_addr()?));
-        let endpoint = Endpoint { kind, listener, tls, access: Arc::new(access) };
+        let (access, asked) = watch::channel(access);
+        let address = listener.local_addr()?;
+        self.listening.push(Place { kind, listen: listen.clone(), address, access });
+        let endpoint = Endpoint { kind, listener, tls, access: asked };
         self.tasks.spawn(weir_admin::serve(Arc::clone(&self.admin), endpoint, self.stop.subscribe()));
         Ok(())
     }
 
-    fn addresses(&self, kind: Api, tls: bool) -> Vec<std::net::SocketAddr> {
-        let of_kind = self.listening.iter().filter(|(k, listen, _)| *k == kind && listen.tls == tls);
-        of_kind.map(|(_, _, address)| *address).collect()
+    fn addresses(&self, kind: Api, tls: bool) -> Vec<SocketAddr> {
+        let of_kind = self.listening.iter().filter(|place| place.kind == kind && place.listen.tls == tls);
+        of_kind.map(|place| place.address).collect()
+    }
+
+    /// Asks of requests to the Admin API what this configuration asks, which listens where the last one did.
+    fn ask(&self, config: &Config, prefix: &Prefix) -> Result<()> {
+        let token = admin_token(config, prefix)?;
+        for place in self.listening.iter().filter(|place| place.kind == Api::Admin) {
+            place.access.send_replace(access(config, token.as_ref(), &place.listen));
+        }
+        Ok(())
+    }
+
+    /// Where everything listens, with where the proxy does.
+    fn listening(&self, proxy: Listeners) -> prefix::Listening {
+        prefix::Listening {
+            proxy: proxy.plain,
+            proxy_ssl: proxy.tls,
+            admin: self.addresses(Api::Admin, false),
+            admin_ssl: self.addresses(Api::Admin, true),
+            status: self.addresses(Api::Status, false),
+            status_ssl: self.addresses(Api::Status, true),
+        }
     }
 
     /// Stops listening, and gives requests under way this long to end.
@@ -230,7 +271,7 @@ async fn listen(
     apis: &mut Apis,
 ) -> Result<prefix::Listening> {
     let token = admin_token(config, prefix)?;
-    let authorities = config.admin_client_ca.as_deref().map(read_authorities).transpose()?;
+    let authorities = authorities(config)?;
     let identity = identity(config, prefix)?;
     let tls =
         |listen: &Listen, authorities: Option<&[CertificateDer<'static>]>| -> Result<Option<TlsAcceptor>> {
@@ -240,12 +281,7 @@ async fn listen(
             Ok(Some(TlsAcceptor::from(private_server_config(&identity, authorities)?)))
         };
     for listen in &config.admin_listen {
-        let access = Access {
-            token: token.clone().filter(|_| needs_token(config, listen)).map(Token::new),
-            // Whoever must show something cannot be a website's page.
-            hosts: listen.address.ip().is_loopback().then(|| config.admin_hosts.clone()),
-            origins: config.admin_origins.clone(),
-        };
+        let access = access(config, token.as_ref(), listen);
         let acceptor = tls(listen, authorities.as_deref())?;
         apis.add(Api::Admin, listen, access, acceptor).await?;
     }
@@ -254,15 +290,17 @@ async fn listen(
         let acceptor = tls(listen, None)?;
         apis.add(Api::Status, listen, access, acceptor).await?;
     }
-    let proxy = force.listen(&config.proxy_listen)?;
-    Ok(prefix::Listening {
-        proxy: proxy.plain,
-        proxy_ssl: proxy.tls,
-        admin: apis.addresses(Api::Admin, false),
-        admin_ssl: apis.addresses(Api::Admin, true),
-        status: apis.addresses(Api::Status, false),
-        status_ssl: apis.addresses(Api::Status, true),
-    })
+    Ok(apis.listening(force.listen(&config.proxy_listen)?))
+}
+
+/// What this listener of the Admin API asks of requests.
+fn access(config: &Config, token: Option<&Secret>, listen: &Listen) -> Access {
+    Access {
+        token: token.filter(|_| needs_token(config, listen)).cloned().map(Token::new),
+        // Whoever must show something cannot be a website's page.
+        hosts: listen.address.ip().is_loopback().then(|| config.admin_hosts.clone()),
+        origins: config.admin_origins.clone(),
+    }
 }
 
 /// Whether requests to this listener must show the token.
@@ -278,20 +316,26 @@ fn needs_token(config: &Config, listen: &Listen) -> bool {
     }
 }
 
-/// The token of the Admin API, if any listener asks for one. The Admin API changes everything: beyond loopback it is not
-/// served to whoever comes by.
-fn admin_token(config: &Config, prefix: &Prefix) -> Result<Option<Secret>> {
-    let open = config.admin_listen.iter().find(|listen| !listen.address.ip().is_loopback());
-    if let (AdminAuth::Off, Some(listen)) = (config.admin_auth, open) {
+/// Refuses to serve the Admin API, which changes everything, to whoever comes by.
+fn closed(config: &Config) -> Result<()> {
+    let mut open = config.admin_listen.iter().filter(|listen| !listen.address.ip().is_loopback());
+    if let (AdminAuth::Off, Some(listen)) = (config.admin_auth, open.next()) {
         bail!(
             "admin_auth is off, and admin_listen has {}, which others can reach: remove admin_auth, or listen on loopback",
             listen.address
         );
     }
-    if !config.admin_listen.iter().any(|listen| needs_token(config, listen)) {
+    Ok(())
+}
+
+/// The token of the Admin API, if any listener asks for one.
+fn admin_token(config: &Config, prefix: &Prefix) -> Result<Option<Secret>> {
+    closed(config)?;
+    let mut asking = config.admin_listen.iter().filter(|listen| needs_token(config, listen)).peekable();
+    if asking.peek().is_none() {
         return Ok(None);
     }
-    if let Some(listen) = open.filter(|listen| !listen.tls) {
+    if let Some(listen) = asking.find(|listen| !listen.tls && !listen.address.ip().is_loopback()) {
         tracing::warn!(address = %listen.address, "the Admin API's token will cross the network in the clear: add ssl to this listener");
     }
     match &config.admin_token {
@@ -300,7 +344,9 @@ fn admin_token(config: &Config, prefix: &Prefix) -> Result<Option<Secret>> {
     }
 }
 
-fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+/// The authorities whose clients may use the Admin API, if any are named.
+fn authorities(config: &Config) -> Result<Option<Vec<CertificateDer<'static>>>> {
+    let Some(path) = config.admin_client_ca.as_deref() else { return Ok(None) };
     let context = || format!("admin_client_ca: {}", path.display());
     let list: Vec<_> = CertificateDer::pem_file_iter(path)
         .with_context(context)?
@@ -309,28 +355,57 @@ fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     if list.is_empty() {
         bail!("{}: it holds no certificate", context());
     }
-    Ok(list)
+    let mut roots = RootCertStore::empty();
+    list.iter().try_for_each(|one| roots.add(one.clone())).with_context(context)?;
+    Ok(Some(list))
 }
 
-/// Says where the gateway listens.
-fn announce(config: &Config, listening: &prefix::Listening) {
-    let shown =
-        |list: &[std::net::SocketAddr]| list.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+/// Says what this start made, and where the gateway listens.
+fn announce(config: &Config, prefix: &Prefix, missing: &[PathBuf], listening: &prefix::Listening) {
+    for made in missing.iter().filter(|path| path.exists()) {
+        tracing::info!("made {}", made.display());
+    }
+    let shown = |list: &[SocketAddr]| {
+        let list: Vec<String> = list.iter().map(ToString::to_string).collect();
+        (!list.is_empty()).then(|| list.join(", "))
+    };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
+        prefix = %prefix.absolute().display(),
         workers = config.workers,
         proxy = shown(&listening.proxy),
         proxy_ssl = shown(&listening.proxy_ssl),
         admin = shown(&listening.admin),
         admin_ssl = shown(&listening.admin_ssl),
         status = shown(&listening.status),
+        status_ssl = shown(&listening.status_ssl),
         "ready"
     );
 }
 
+/// What the gateway is told by signals.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    quit: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// From here on they are told, and no longer end the process.
+    fn take() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            quit: signal(SignalKind::quit())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
 /// Serves until a signal says to stop.
 async fn until_stopped(
-    admin: &Arc<Admin>,
+    mut signals: Signals,
     force: &Force,
     apis: &mut Apis,
     prefix: &Prefix,
@@ -338,25 +413,26 @@ async fn until_stopped(
     mut config: Config,
     reload: &Reload<'_>,
 ) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut quit = signal(SignalKind::quit())?;
-    let mut hangup = signal(SignalKind::hangup())?;
     let mut reap = tokio::time::interval(REAP);
     loop {
         tokio::select! {
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
-            _ = quit.recv() => break,
-            _ = hangup.recv() => {
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            _ = signals.quit.recv() => break,
+            _ = signals.hangup.recv() => {
                 match reload() {
-                    Ok(next) => config = apply_again(config, next, force, apis, prefix, levels),
-                    Err(error) => tracing::error!("the configuration stays as it was: {error:#}"),
+                    Ok(next) => config = reload::apply(config, next, force, apis, prefix, levels),
+                    Err(error) => {
+                        let problems = format!("{error:#}");
+                        problems.lines().for_each(|line| tracing::error!("{line}"));
+                        tracing::error!("the configuration stays as it was");
+                    }
                 }
             }
             _ = reap.tick() => {
-                if let Err(error) = admin.reap().await {
-                    tracing::error!(%error, "entities whose time is over cannot be deleted");
+                if let Err(error) = apis.admin.reap().await {
+                    let error = anyhow::Error::from(error);
+                    tracing::error!("entities whose time is over cannot be deleted: {error:#}");
                 }
             }
         }
@@ -368,57 +444,6 @@ async fn until_stopped(
         tracing::warn!("some requests did not end in time and were cut off");
     }
     Ok(())
-}
-
-/// Puts a configuration that was read again in force, as far as a running gateway can.
-fn apply_again(
-    before: Config,
-    next: Config,
-    force: &Force,
-    apis: &Apis,
-    prefix: &Prefix,
-    levels: &Levels,
-) -> Config {
-    for notice in &next.notices {
-        tracing::warn!("{notice}");
-    }
-    let restart = [
-        ("prefix", before.prefix != next.prefix),
-        ("nginx_worker_processes", before.workers != next.workers),
-        ("plugins", before.plugins != next.plugins),
-        ("admin_listen", before.admin_listen != next.admin_listen),
-        ("status_listen", before.status_listen != next.status_listen),
-        ("admin_auth", before.admin_auth != next.admin_auth),
-        ("ssl_cert", before.certificate != next.certificate),
-    ];
-    for (key, _) in restart.iter().filter(|(_, changed)| *changed) {
-        tracing::warn!("{key} changed: it takes effect at the next start");
-    }
-    match force.listen(&next.proxy_listen) {
-        Ok(proxy) => {
-            let listening = prefix::Listening {
-                proxy: proxy.plain,
-                proxy_ssl: proxy.tls,
-                admin: apis.addresses(Api::Admin, false),
-                admin_ssl: apis.addresses(Api::Admin, true),
-                status: apis.addresses(Api::Status, false),
-                status_ssl: apis.addresses(Api::Status, true),
-            };
-            if let Err(error) = prefix.write_listeners(&listening) {
-                tracing::error!("{error:#}");
-            }
-        }
-        Err(error) => {
-            tracing::error!(%error, "the configuration stays as it was");
-            return before;
-        }
-    }
-    if let Err(error) = levels.set(&next.log_level) {
-        tracing::error!("log_level: {error}");
-    }
-    force.settings(next.settings.clone());
-    tracing::info!("the configuration was read again");
-    next
 }
 
 /// A proxy needs two descriptors a request: as many as the host allows.

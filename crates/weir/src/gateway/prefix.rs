@@ -20,6 +20,9 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use weir_mint::{Secret, Uuid};
 
+/// What the Admin API asks for, where it asks.
+const ADMIN_TOKEN: &str = "secrets/admin.token";
+
 /// A gateway's folder.
 pub(crate) struct Prefix {
     folder: PathBuf,
@@ -80,37 +83,49 @@ impl Prefix {
         self.folder.join("ssl/self-signed.key")
     }
 
-    /// Whether everything that a first start mints is there.
-    pub(super) fn has_keys(&self) -> bool {
-        let all = [self.store_key(), self.certificate_key(), self.folder.join("node.id")];
-        all.iter().all(|path| path.exists())
+    /// The folder, from the root.
+    pub(super) fn absolute(&self) -> PathBuf {
+        std::path::absolute(&self.folder).unwrap_or_else(|_| self.folder.clone())
+    }
+
+    /// Which of the files that a start makes at need are not there.
+    pub(super) fn missing(&self) -> Vec<PathBuf> {
+        let all = [
+            self.database(),
+            self.store_key(),
+            self.folder.join(ADMIN_TOKEN),
+            self.certificate(),
+            self.certificate_key(),
+        ];
+        all.into_iter().filter(|path| !path.exists()).collect()
     }
 
     /// What the node calls itself: minted once.
     pub(super) fn node_id(&self) -> Result<String> {
-        self.text_made_once("node.id", 0o644, || Ok(Uuid::v4()?.to_string()))
+        let text = self.text_made_once("node.id", 0o644, || Ok(Secret::new(Uuid::v4()?.to_string())))?;
+        Ok(text.expose().to_owned())
     }
 
     /// The Admin API's token: minted once.
     pub(super) fn admin_token(&self) -> Result<Secret> {
-        let made =
-            self.text_made_once("secrets/admin.token", 0o600, || Ok(weir_mint::key()?.expose().to_owned()))?;
-        let path = self.folder.join("secrets/admin.token");
-        tracing::info!("the Admin API asks for the token in {}", path.display());
-        Ok(Secret::from(made))
+        let token = self.text_made_once(ADMIN_TOKEN, 0o600, || Ok(weir_mint::key()?))?;
+        tracing::info!("the Admin API asks for the token in {}", self.folder.join(ADMIN_TOKEN).display());
+        Ok(token)
     }
 
-    /// The text in a file; made and written, if the file is not there.
-    fn text_made_once(&self, name: &str, mode: u32, make: impl FnOnce() -> Result<String>) -> Result<String> {
+    /// The text in a file; made and written, if the file is not there. It may be a secret, of which nothing is left behind.
+    fn text_made_once(&self, name: &str, mode: u32, make: impl FnOnce() -> Result<Secret>) -> Result<Secret> {
         let path = self.folder.join(name);
         let context = || path.display().to_string();
-        match fs::read_to_string(&path) {
-            Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+        match fs::read_to_string(&path).map(Secret::new) {
+            Ok(text) if !text.expose().trim().is_empty() => {
+                return Ok(Secret::new(text.expose().trim().to_owned()));
+            }
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).with_context(context),
             _ => {}
         }
         let text = make()?;
-        write_beside(&path, mode, format!("{text}\n").as_bytes()).with_context(context)?;
+        write_beside(&path, mode, &[text.expose().as_bytes(), b"\n"]).with_context(context)?;
         Ok(text)
     }
 
@@ -118,7 +133,7 @@ impl Prefix {
     pub(super) fn write_listeners(&self, listening: &Listening) -> Result<()> {
         let text = serde_json::to_vec_pretty(listening)?;
         let path = self.listeners();
-        write_beside(&path, 0o644, &text).with_context(|| path.display().to_string())
+        write_beside(&path, 0o644, &[&text]).with_context(|| path.display().to_string())
     }
 
     /// The gateway listens no longer.
@@ -128,12 +143,12 @@ impl Prefix {
 }
 
 /// Writes a file beside its place and moves it there, so that nobody sees half of it.
-fn write_beside(path: &Path, mode: u32, bytes: &[u8]) -> std::io::Result<()> {
+fn write_beside(path: &Path, mode: u32, pieces: &[&[u8]]) -> std::io::Result<()> {
     let beside = path.with_extension("new");
     // What an interrupted start left behind may have another mode.
     let _ = fs::remove_file(&beside);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside)?;
-    file.write_all(bytes)?;
+    pieces.iter().try_for_each(|piece| file.write_all(piece))?;
     file.sync_all()?;
     fs::rename(&beside, path)
 }

@@ -16,6 +16,7 @@ mod http1;
 mod http2;
 mod in_force;
 mod mint;
+mod operation;
 mod streaming;
 mod support;
 mod upstream;
