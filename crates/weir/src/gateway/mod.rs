@@ -91,8 +91,8 @@ async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<
     // From the first connection on, a signal ends no request.
     let signals = Signals::take()?;
     let listeners = listen(&config, prefix, &force, &mut apis).await?;
-    prefix.write_listeners(&listeners)?;
     announce(&config, prefix, &missing, &listeners);
+    prefix.write_listeners(&listeners)?;
 
     until_stopped(signals, &force, &mut apis, prefix, &levels, config, reload).await?;
     prefix.remove_listeners();
