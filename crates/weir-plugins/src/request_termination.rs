@@ -150,8 +150,13 @@ impl Kind for RequestTermination {
         PluginSchema::http(NAME, config)
     }
 
-    fn build(&self, config: &Value, _: &Env) -> Result<Arc<dyn Plugin>, BuildError> {
-        let config: Config = config::read(NAME, config)?;
+    fn build(&self, config: &Value, env: &Env) -> Result<Arc<dyn Plugin>, BuildError> {
+        let mut config: Config = config::read(NAME, config)?;
+        if config.status_code < 200 {
+            let said = config.status_code;
+            tracing::warn!(plugin = NAME, id = %env.id, "{said} announces an answer and is none: it is 503 instead");
+            config.status_code = 503;
+        }
         let status = StatusCode::from_u16(config.status_code)
             .map_err(|error| BuildError { plugin: NAME, why: error.to_string() })?;
         Ok(Arc::new(Instance { config, status }))

@@ -19,7 +19,7 @@ use crate::listener;
 use crate::request_id::RequestIds;
 use crate::settings::Listen;
 use crate::stats::{Stats, WorkerStats};
-use crate::tls::{self, Identity};
+use crate::tls::{self, Certificate};
 use crate::worker::{Current, Worker};
 
 /// How often a worker tidies up: closes connections to services that nobody used.
@@ -57,7 +57,7 @@ pub struct Listeners {
 pub struct Gateway {
     current: Arc<Current>,
     workers: Vec<Running>,
-    identity: Identity,
+    certificate: Arc<Certificate>,
     listening: HashMap<Listen, SocketAddr>,
 }
 
@@ -81,15 +81,19 @@ enum Command {
 }
 
 impl Gateway {
-    /// Starts this many workers, which listen nowhere yet.
+    /// Starts this many workers, which listen nowhere yet. TLS listeners will show the certificate.
     ///
     /// # Errors
     /// When the host has no threads or descriptors for them.
-    pub fn start(workers: usize, snapshot: Arc<Snapshot>, identity: Identity) -> Result<Self, Error> {
+    pub fn start(
+        workers: usize,
+        snapshot: Arc<Snapshot>,
+        certificate: Arc<Certificate>,
+    ) -> Result<Self, Error> {
         let current = Arc::new(Current::new(snapshot));
         let workers =
             (0..workers.max(1)).map(|number| Running::start(number, &current)).collect::<Result<_, _>>()?;
-        Ok(Self { current, workers, identity, listening: HashMap::new() })
+        Ok(Self { current, workers, certificate, listening: HashMap::new() })
     }
 
     /// Listens here and nowhere else. Addresses that are listened on already stay as they are.
@@ -99,7 +103,7 @@ impl Gateway {
     pub fn listen(&mut self, wanted: &[Listen]) -> Result<Listeners, Error> {
         let mut sockets = Vec::new();
         for listen in wanted.iter().filter(|listen| !self.listening.contains_key(listen)) {
-            let tls = listen.tls.then(|| tls::server_config(&self.identity, listen.http2)).transpose()?;
+            let tls = listen.tls.then(|| tls::server_config(&self.certificate, listen.http2)).transpose()?;
             let (address, bound) = self.bind(listen)?;
             sockets.push((listen.clone(), address, bound, tls));
         }

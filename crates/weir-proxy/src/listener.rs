@@ -101,7 +101,7 @@ async fn serve(
         sni: None,
     };
     let Some(config) = tls else {
-        return serve_plain(stream, client, http2, worker).await;
+        return serve_either(stream, client, http2, worker).await;
     };
     client.scheme = Scheme::Https;
     let patience = worker.snapshot().settings.timeouts.handshake;
@@ -113,18 +113,20 @@ async fn serve(
     let session = stream.get_ref().1;
     client.sni = session.server_name().map(Arc::from);
     match session.alpn_protocol() {
-        Some(b"h2") => http2::serve(stream, worker, client).await,
+        Some(b"h2") => serve_either(stream, client, true, worker).await,
         _ => Http1::new(stream, Buffer::default(), worker).serve(client).await,
     }
 }
 
-/// In the clear, HTTP/2 is told by how it begins.
-async fn serve_plain(mut stream: TcpStream, client: Client, http2: bool, worker: Rc<Worker>) {
+/// HTTP/2 is told by how it begins, and has to begin in time.
+async fn serve_either<S: Stream + 'static>(mut stream: S, client: Client, http2: bool, worker: Rc<Worker>) {
     let mut input = Buffer::default();
     if http2 {
         let patience = worker.snapshot().settings.timeouts.head;
         match timeout(patience, is_http2(&mut stream, &mut input)).await {
             Ok(Ok(true)) => return http2::serve(Rewound { stream, ahead: input }, worker, client).await,
+            // Over TLS it was agreed upon.
+            Ok(Ok(false)) if client.scheme == Scheme::Https => return,
             Ok(Ok(false)) => {}
             Ok(Err(_)) | Err(_) => return,
         }
@@ -133,7 +135,7 @@ async fn serve_plain(mut stream: TcpStream, client: Client, http2: bool, worker:
 }
 
 /// Reads until it is clear whether this is how HTTP/2 begins.
-async fn is_http2(stream: &mut TcpStream, input: &mut Buffer) -> io::Result<bool> {
+async fn is_http2(stream: &mut impl Stream, input: &mut Buffer) -> io::Result<bool> {
     loop {
         let data = input.data();
         let seen = data.len().min(PREFACE.len());
@@ -150,14 +152,14 @@ async fn is_http2(stream: &mut TcpStream, input: &mut Buffer) -> io::Result<bool
 }
 
 /// A stream of which some was read already.
-struct Rewound {
-    stream: TcpStream,
+struct Rewound<S> {
+    stream: S,
     ahead: Buffer,
 }
 
-impl Stream for Rewound {}
+impl<S: Stream> Stream for Rewound<S> {}
 
-impl tokio::io::AsyncRead for Rewound {
+impl<S: Stream> tokio::io::AsyncRead for Rewound<S> {
     fn poll_read(
         mut self: std::pin::Pin<&mut Self>,
         cx: &mut std::task::Context<'_>,
@@ -173,7 +175,7 @@ impl tokio::io::AsyncRead for Rewound {
     }
 }
 
-impl tokio::io::AsyncWrite for Rewound {
+impl<S: Stream> tokio::io::AsyncWrite for Rewound<S> {
     fn poll_write(
         mut self: std::pin::Pin<&mut Self>,
         cx: &mut std::task::Context<'_>,

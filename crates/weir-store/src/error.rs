@@ -69,6 +69,16 @@ pub enum Error {
     /// The disk is full. The host's; retrying later may help.
     #[error("the disk is full")]
     Full,
+    /// The database cannot be opened. The operator's.
+    #[error(
+        "the database {path} cannot be used: {why}; put a backup in its place, or move it away with its -wal and -shm files to begin anew"
+    )]
+    Unusable {
+        /// Where the database is.
+        path: String,
+        /// What SQLite says of it.
+        why: String,
+    },
     /// The database cannot be used. The host's.
     #[error("the database cannot be used")]
     Database(#[source] sqlx::Error),

@@ -46,7 +46,7 @@ pub(crate) fn head_end(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 /// A decimal length as a message's head has it: digits alone.
-fn parse_length(value: &[u8]) -> Option<u64> {
+pub(crate) fn parse_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }

@@ -13,13 +13,21 @@ pub(crate) struct ResponseHead {
     pub(crate) status: StatusCode,
     pub(crate) headers: Headers,
     pub(crate) framing: Framing,
+    /// Whether its Content-Length means nothing, since a transfer coding is there as well (RFC 9112, 6.3).
+    pub(crate) length_is_void: bool,
     /// Whether the service keeps the connection after the response.
     pub(crate) keep_alive: bool,
 }
 
 impl Default for ResponseHead {
     fn default() -> Self {
-        Self { status: StatusCode::OK, headers: Headers::new(), framing: Framing::None, keep_alive: true }
+        Self {
+            status: StatusCode::OK,
+            headers: Headers::new(),
+            framing: Framing::None,
+            length_is_void: false,
+            keep_alive: true,
+        }
     }
 }
 
@@ -81,6 +89,7 @@ impl ResponseHead {
                 _ => {}
             }
         }
+        self.length_is_void = chunked.is_some() && length.is_some();
         let bodiless = method == Method::HEAD
             || self.status.is_informational()
             || self.status == StatusCode::NO_CONTENT

@@ -22,6 +22,9 @@ use crate::server::Downstream;
 use crate::upstream::Failure;
 use crate::worker::Worker;
 
+/// What nginx, and Kong with it, logs for a request whose client did not wait for the answer.
+const CLIENT_GONE: u16 = 499;
+
 /// What the gateway calls itself on answers of its own.
 const SERVER: &str = concat!("weir/", env!("CARGO_PKG_VERSION"));
 
@@ -185,6 +188,10 @@ impl<'a> Life<'a> {
         let answer = match error {
             BodyError::Gone => {
                 down.abort();
+                // Nobody is told; the status is for those who count.
+                let status = StatusCode::from_u16(CLIENT_GONE).unwrap_or(StatusCode::BAD_REQUEST);
+                let gateway = clock::now().duration_since(ctx.started);
+                self.log(ctx, down, status, Outcome::Gateway, &Timing { gateway, upstream: Duration::ZERO });
                 return Next::Close;
             }
             BodyError::Malformed => Answer::message(StatusCode::BAD_REQUEST, "Bad request"),

@@ -155,6 +155,11 @@ impl<'a> Life<'a> {
                 Answer::message(StatusCode::SERVICE_UNAVAILABLE, "no Service found with those values");
             return self.answer(ctx, down, answer, Outcome::Gateway).await;
         };
+        if !matches!(target.service.protocol, Protocol::Http | Protocol::Https) {
+            tracing::warn!(request_id = ctx.id.as_str(), service = %target.service.id, "the service speaks a protocol that is not served");
+            let answer = Answer::message(StatusCode::SERVICE_UNAVAILABLE, "Service unavailable");
+            return self.answer(ctx, down, answer, Outcome::Gateway).await;
+        }
         self.proxy(ctx, down, target, found.route, &found.prefix).await
     }
 

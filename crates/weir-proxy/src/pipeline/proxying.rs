@@ -1,6 +1,7 @@
 //! From a route to its service and back: the request sent, over as many attempts as it takes, and the answer passed on.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -10,7 +11,7 @@ use weir_plugin::{Ctx, Headers, Outcome};
 
 use super::source::{Collected, Source, collect, collect_ready};
 use super::{Life, Next, Prefix, Timing};
-use crate::body::Whole;
+use crate::body::{BodyError, Whole};
 use crate::clock;
 use crate::config::Target;
 use crate::forward::{self, Onward};
@@ -112,7 +113,14 @@ impl<'a> Life<'a> {
             let from_pool = kept.is_some();
             let connection = match kept {
                 Some(connection) => Ok(connection),
-                None => self.worker.connect(&to, service.connect_timeout).await,
+                None => {
+                    let mut connecting = pin!(self.worker.connect(&to, service.connect_timeout));
+                    poll_fn(|cx| match source.down.poll_gone(cx) {
+                        Poll::Ready(()) => Poll::Ready(Err(Broken::Client(BodyError::Gone))),
+                        Poll::Pending => connecting.as_mut().poll(cx).map(Ok),
+                    })
+                    .await?
+                }
             };
             let failure = match connection {
                 Err(failure) => failure,
@@ -122,7 +130,11 @@ impl<'a> Life<'a> {
                     let head = self.worker.spare_head();
                     let mut exchange =
                         Exchange::new(connection, ctx.method.clone(), onward.framing, limits, head);
-                    match poll_fn(|cx| exchange.poll_head(cx, source)).await {
+                    let answered = poll_fn(|cx| match source.down.poll_gone(cx) {
+                        Poll::Ready(()) => Poll::Ready(Err(Broken::Client(BodyError::Gone))),
+                        Poll::Pending => exchange.poll_head(cx, source),
+                    });
+                    match answered.await {
                         // Bytes of another protocol would pass for the answer to a request that asked for none.
                         Ok(())
                             if exchange.head.status == StatusCode::SWITCHING_PROTOCOLS
@@ -167,6 +179,9 @@ impl<'a> Life<'a> {
         let status = exchange.head.status;
         let switching = status == StatusCode::SWITCHING_PROTOCOLS;
         let mut headers = std::mem::take(&mut exchange.head.headers);
+        if exchange.head.length_is_void {
+            headers.remove("Content-Length");
+        }
         self.finish_headers(ctx, &mut headers, status, &timing);
         let framing = exchange.head.framing;
         down.start(status, &headers, framing);
@@ -190,7 +205,10 @@ impl<'a> Life<'a> {
                     Poll::Ready(Err(Broken::Upstream(failure))) => {
                         return Poll::Ready(Err(Blame::Upstream(failure)));
                     }
-                    // Nothing more for now: what there is goes out.
+                    Poll::Pending if down.poll_gone(cx).is_ready() => {
+                        return Poll::Ready(Err(Blame::Client));
+                    }
+                    // What there is goes out while more is awaited.
                     Poll::Pending => match down.poll_flush(cx) {
                         Poll::Ready(Err(_)) => return Poll::Ready(Err(Blame::Client)),
                         _ => return Poll::Pending,
@@ -212,7 +230,15 @@ impl<'a> Life<'a> {
             }
             Err(Blame::Client) => {}
             Err(Blame::Upstream(failure)) => {
-                tracing::warn!(request_id = ctx.id.as_str(), %failure, "the service's answer broke off");
+                tracing::warn!(
+                    request_id = ctx.id.as_str(),
+                    service = ctx.service.and_then(|service| service.name.as_deref()).unwrap_or_default(),
+                    host = ctx.service.map(|service| &*service.host).unwrap_or_default(),
+                    %failure,
+                    "the service's answer broke off"
+                );
+                // What came of it is the client's; that the rest is missing, it is told by the end.
+                let _ = poll_fn(|cx| down.poll_flush(cx)).await;
             }
         }
         down.abort();
@@ -222,6 +248,7 @@ impl<'a> Life<'a> {
     /// What every answer of a service carries besides its own fields, and the header_filter phase.
     fn finish_headers(&self, ctx: &mut Ctx<'a>, headers: &mut Headers, status: StatusCode, timing: &Timing) {
         let settings = &self.snapshot.settings.headers;
+        forward::drop_connection_named(headers);
         let (mut dated, mut came_by) = (false, false);
         headers.retain(|name, _| {
             dated |= name.eq_ignore_ascii_case(b"Date");
@@ -276,6 +303,8 @@ fn comes_back(name: &[u8], status: StatusCode, own: &HeaderSettings) -> bool {
     !match name.len() {
         7 => is("upgrade") && status != StatusCode::SWITCHING_PROTOCOLS,
         10 => is("connection") || is("keep-alive"),
+        // RFC 9110, 8.6.
+        14 => is("content-length") && (status == StatusCode::NO_CONTENT || status.is_informational()),
         15 => is("x-accel-charset") || is("x-accel-expires"),
         16 => is("x-accel-redirect") || is("proxy-connection"),
         17 => is("transfer-encoding") || is("x-accel-buffering") || own.request_id && is("x-kong-request-id"),

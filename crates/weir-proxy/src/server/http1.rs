@@ -5,11 +5,12 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use http::StatusCode;
 use weir_plugin::{Client, Headers};
 
-use super::Downstream;
+use super::{Downstream, agrees};
 use crate::body::{BodyError, BodySource};
 use crate::clock;
 use crate::http1::buffer::Buffer;
@@ -27,6 +28,11 @@ use crate::worker::Worker;
 const COALESCE: usize = 16 * 1024;
 /// How much of a body that nobody wanted is read to keep its connection.
 const DISCARD: u64 = 256 * 1024;
+
+/// How much of what follows a request is read before it is answered.
+const READ_AHEAD: usize = 4 * 1024;
+/// How long after an answer a connection still takes a request while the worker ends.
+const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// A client's connection.
 pub(crate) struct Http1<S> {
@@ -159,8 +165,12 @@ impl<S: Stream + 'static> Http1<S> {
                 return Err(if one_line { Refusal::TargetTooLong } else { Refusal::HeadTooLarge });
             }
             let more = poll_fn(|cx| {
+                // A client that was just answered may be about to ask again: it gets the chance, and is told then.
                 if !begun && worker.is_draining() {
-                    return Poll::Ready(None);
+                    if clock::now() >= idle_since + LAST_CALL {
+                        return Poll::Ready(None);
+                    }
+                    self.deadline.set(idle_since + LAST_CALL);
                 }
                 match poll_fill(&mut self.stream, &mut self.input, cx) {
                     Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(None),
@@ -194,7 +204,7 @@ impl<S: Stream + 'static> Http1<S> {
         };
         self.http_11 = head.http_11;
         self.expects_continue = head.expects_continue;
-        self.keep_alive = head.keep_alive && !self.worker.is_draining();
+        self.keep_alive = head.keep_alive;
         self.bytes_out = 0;
         self.max_body = snapshot.settings.max_body;
         self.body_in = 0;
@@ -231,7 +241,7 @@ impl<S: Stream + 'static> Http1<S> {
         if poll_fn(|cx| Pin::new(&mut self.stream).poll_shutdown(cx)).await.is_err() {
             return;
         }
-        self.deadline.set(clock::now() + std::time::Duration::from_secs(2));
+        self.deadline.set(clock::now() + Duration::from_secs(2));
         let mut left = DISCARD;
         poll_fn(|cx| {
             loop {
@@ -374,6 +384,17 @@ impl<S: Stream + 'static> Downstream for Http1<S> {
         true
     }
 
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // What comes is the next request, or the client's half of a tunnel. Much of it is left to wait where it is.
+        while matches!(self.receiving, Receiving::Done) && self.input.len() < READ_AHEAD {
+            match ready!(poll_fill(&mut self.stream, &mut self.input, cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
+        Poll::Pending
+    }
+
     fn start(&mut self, status: StatusCode, headers: &Headers, framing: Framing) {
         // A client that knows no chunks is told the end by the end of the connection.
         self.sending = match framing {
@@ -381,7 +402,8 @@ impl<S: Stream + 'static> Downstream for Http1<S> {
             Framing::Close => Framing::Chunked,
             other => other,
         };
-        self.keep_alive &= self.sending != Framing::Close;
+        // Whoever is told that more requests are welcome sends one.
+        self.keep_alive &= self.sending != Framing::Close && !self.worker.is_draining();
         let switching = status == StatusCode::SWITCHING_PROTOCOLS;
         let out = &mut self.output;
         let before = out.len();
@@ -390,7 +412,17 @@ impl<S: Stream + 'static> Downstream for Http1<S> {
         out.push(b' ');
         out.extend_from_slice(status.canonical_reason().unwrap_or_default().as_bytes());
         out.extend_from_slice(b"\r\n");
-        headers.write(out, |_, _| true);
+        let (sending, mut told) = (self.sending, false);
+        headers.write(out, |name, value| {
+            let fits = agrees(name, value, sending, switching);
+            told |= fits && name.len() == 14 && name.eq_ignore_ascii_case(b"content-length");
+            fits
+        });
+        if let (Framing::Length(length), false) = (sending, told) {
+            out.extend_from_slice(b"Content-Length: ");
+            out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
         if self.sending == Framing::Chunked {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         }

@@ -1,14 +1,14 @@
 //! Clients that speak HTTP/2: hyper keeps the connection and its streams; each stream is a request of its own, which
 //! goes the same way as any other.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -19,7 +19,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use weir_plugin::{Client, Headers};
 
-use super::Downstream;
+use super::{Downstream, agrees};
 use crate::body::{BodyError, BodySource};
 use crate::clock;
 use crate::http1::request::{Refusal, RequestHead, split_host};
@@ -31,6 +31,8 @@ use crate::worker::Worker;
 
 /// Streams that a client may have open at once, as nginx has it.
 const MAX_STREAMS: u32 = 128;
+/// How long a client may take to go once it is told to, and is owed no answer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Memory of a stream's answer that the client has not made room for.
 const MAX_SEND_BUFFER: usize = 64 * 1024;
 
@@ -51,9 +53,12 @@ pub(crate) async fn serve<S: Stream + 'static>(stream: S, worker: Rc<Worker>, cl
     let _registered = worker.register().await;
     let timeouts = worker.snapshot().settings.timeouts;
     let client = Rc::new(client);
+    let streams = Rc::new(Streams { open: Cell::new(0), since: Cell::new(clock::now()) });
     let service = {
-        let worker = Rc::clone(&worker);
-        service_fn(move |request| answer(Rc::clone(&worker), Rc::clone(&client), request))
+        let (worker, streams) = (Rc::clone(&worker), Rc::clone(&streams));
+        service_fn(move |request| {
+            answer(Rc::clone(&worker), Rc::clone(&client), Open::new(&streams), request)
+        })
     };
     let mut builder = http2::Builder::new(Local);
     builder
@@ -64,16 +69,55 @@ pub(crate) async fn serve<S: Stream + 'static>(stream: S, worker: Rc<Worker>, cl
         .keep_alive_interval(timeouts.keepalive)
         .keep_alive_timeout(Duration::from_secs(20));
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut deadline = Deadline::new(timeouts.keepalive);
     let mut told = false;
     let served = poll_fn(|cx| {
-        if worker.is_draining() && !told {
-            told = true;
-            connection.as_mut().graceful_shutdown();
+        loop {
+            let idle = streams.open.get() == 0 && streams.since.get() + timeouts.keepalive <= clock::now();
+            if !told && (idle || worker.is_draining()) {
+                told = true;
+                connection.as_mut().graceful_shutdown();
+                deadline.set(clock::now() + LAST_WORDS);
+            }
+            if let Poll::Ready(served) = connection.as_mut().poll(cx) {
+                return Poll::Ready(served);
+            }
+            ready!(deadline.poll(cx));
+            // A client that was told to go, and is owed no answer, is not waited for any longer.
+            if told && streams.open.get() == 0 {
+                return Poll::Ready(Ok(()));
+            }
+            let rest = if told { LAST_WORDS } else { timeouts.keepalive };
+            deadline.set(streams.since.get().max(clock::now()) + rest);
         }
-        connection.as_mut().poll(cx)
     });
     if let Err(error) = served.await {
         tracing::debug!(%error, "a client's HTTP/2 connection ended");
+    }
+}
+
+/// What a connection's streams are about.
+struct Streams {
+    /// How many requests are under way.
+    open: Cell<usize>,
+    /// When the last of them ended.
+    since: Cell<Instant>,
+}
+
+/// A request under way.
+struct Open(Rc<Streams>);
+
+impl Open {
+    fn new(streams: &Rc<Streams>) -> Self {
+        streams.open.set(streams.open.get() + 1);
+        Self(Rc::clone(streams))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.set(self.0.open.get() - 1);
+        self.0.since.set(clock::now());
     }
 }
 
@@ -81,6 +125,7 @@ pub(crate) async fn serve<S: Stream + 'static>(stream: S, worker: Rc<Worker>, cl
 async fn answer(
     worker: Rc<Worker>,
     client: Rc<Client>,
+    open: Open,
     request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     clock::tick();
@@ -90,6 +135,7 @@ async fn answer(
     let task = {
         let shared = Rc::clone(&shared);
         async move {
+            let _open = open;
             let mut head = RequestHead::default();
             let read = read_head(&mut head, parts, &incoming);
             let mut stream = Http2::new(incoming, head.framing, shared, &worker.snapshot().settings);
@@ -288,10 +334,20 @@ impl Downstream for Http2 {
         false
     }
 
-    fn start(&mut self, status: StatusCode, headers: &Headers, _: Framing) {
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Hyper drops the answer when the client resets its stream, or goes.
+        let mut shared = self.shared.borrow_mut();
+        if shared.closed {
+            return Poll::Ready(());
+        }
+        shared.writer = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn start(&mut self, status: StatusCode, headers: &Headers, framing: Framing) {
         let mut response = Response::new(());
         *response.status_mut() = status;
-        for (name, value) in headers.iter() {
+        for (name, value) in headers.iter().filter(|(name, value)| agrees(name, value, framing, false)) {
             let name = HeaderName::from_bytes(name);
             if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
                 self.bytes_out += (name.as_str().len() + value.len()) as u64;

@@ -168,7 +168,8 @@ mod tests {
         assert_eq!(fs::metadata(&key).unwrap().mode() & 0o777, 0o600);
         let again = Identity::read_or_make(&chain, &key).unwrap();
         assert_eq!(made.chain(), again.chain());
-        super::super::server_config(&again, true).unwrap();
+        let certificate = super::super::Certificate::new(&again).unwrap();
+        super::super::server_config(&certificate, true).unwrap();
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod provider;
+mod served;
 mod verify;
 
 use std::cell::OnceCell;
@@ -13,14 +14,18 @@ use rustls_pki_types::CertificateDer;
 
 pub use certificate::{CertificateError, Identity};
 pub(crate) use provider::provider;
+pub use served::Certificate;
 
 /// The configuration of a listener.
 ///
 /// # Errors
-/// When the certificate and its key do not belong together.
-pub(crate) fn server_config(identity: &Identity, http2: bool) -> Result<Arc<ServerConfig>, rustls::Error> {
+/// When the provider lacks what TLS needs.
+pub(crate) fn server_config(
+    certificate: &Arc<Certificate>,
+    http2: bool,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-    let mut config = builder.with_no_client_auth().with_single_cert(identity.chain(), identity.key())?;
+    let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::clone(certificate) as _);
     config.alpn_protocols = match http2 {
         true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         false => vec![b"http/1.1".to_vec()],
@@ -32,9 +37,9 @@ pub(crate) fn server_config(identity: &Identity, http2: bool) -> Result<Arc<Serv
 /// any. HTTP/1.1 alone.
 ///
 /// # Errors
-/// When a certificate cannot be used.
+/// When an authority's certificate cannot be used.
 pub fn private_server_config(
-    identity: &Identity,
+    certificate: &Arc<Certificate>,
     authorities: Option<&[CertificateDer<'static>]>,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
@@ -51,7 +56,7 @@ pub fn private_server_config(
             )
         }
     };
-    let mut config = builder.with_single_cert(identity.chain(), identity.key())?;
+    let mut config = builder.with_cert_resolver(Arc::clone(certificate) as _);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

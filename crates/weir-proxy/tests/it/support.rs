@@ -11,7 +11,7 @@ use weir_model::PluginSchema;
 use weir_model::schema::record;
 use weir_model::typed::{self, Protocol, Route, Service};
 use weir_plugin::{BuildError, Env, Kind, Plugin};
-use weir_proxy::{Builder, Gateway, Identity, Listen, Settings, Update};
+use weir_proxy::{Builder, Certificate, Gateway, Identity, Listen, Settings, Update};
 
 /// A kind of plugin that has one instance, which is the test's.
 pub(crate) struct Single {
@@ -72,7 +72,8 @@ impl Proxy {
         }
         let dir = TempDir::new();
         let identity = Identity::read_or_make(&dir.join("a.crt"), &dir.join("a.key")).unwrap();
-        let mut gateway = Gateway::start(1, builder.snapshot(), identity).unwrap();
+        let mut gateway =
+            Gateway::start(1, builder.snapshot(), Certificate::new(&identity).unwrap()).unwrap();
         let listen = Listen { address: ([127, 0, 0, 1], 0).into(), tls: false, http2: true, backlog: 64 };
         let address = gateway.listen(&[listen]).unwrap().plain[0];
         Self { builder, gateway, address, route: of_all, _dir: dir }

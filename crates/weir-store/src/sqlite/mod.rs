@@ -40,6 +40,17 @@ impl Sqlite {
     /// [`Error::Newer`] and [`Error::WrongKey`] when this Weir must not touch it, [`Error::Database`] when it cannot be
     /// used.
     pub async fn open(path: &Path, sealer: Arc<Sealer>, catalog: Arc<Catalog>) -> Result<Self> {
+        Self::open_as_is(path, sealer, catalog).await.map_err(|error| match error {
+            Error::Database(error) => {
+                let why =
+                    error.as_database_error().map_or_else(|| error.to_string(), |db| db.message().to_owned());
+                Error::Unusable { path: path.display().to_string(), why }
+            }
+            other => other,
+        })
+    }
+
+    async fn open_as_is(path: &Path, sealer: Arc<Sealer>, catalog: Arc<Catalog>) -> Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

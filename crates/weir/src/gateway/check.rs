@@ -7,7 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use weir_plugins::Shared;
-use weir_proxy::{Identity, private_server_config};
+use weir_proxy::{Certificate, Identity};
 
 use super::{Prefix, authorities, closed, kinds, sealer};
 use crate::config::{Config, Sources};
@@ -51,7 +51,7 @@ fn certificate(config: &Config, prefix: &Prefix) -> Result<()> {
         None => Identity::read(&chain, &key),
     };
     let identity = identity.context(super::CERTIFICATE)?;
-    private_server_config(&identity, None).map(drop).context(super::CERTIFICATE)
+    Certificate::new(&identity).map(drop).context(super::CERTIFICATE)
 }
 
 /// Whether the store's key can be used. A first start makes one.

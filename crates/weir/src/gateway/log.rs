@@ -51,7 +51,11 @@ impl Levels {
 /// What is let through of whom. At `debug` the libraries would say each statement and each frame: of them no more is
 /// shown than at `info`, slow statements and failures included.
 fn targets(level: LevelFilter) -> Targets {
-    Targets::new().with_default(level.min(LevelFilter::INFO)).with_target("weir", level)
+    Targets::new()
+        .with_default(level.min(LevelFilter::INFO))
+        // What a peer does wrong is worth no warning: any peer could fill the log.
+        .with_target("h2", LevelFilter::ERROR)
+        .with_target("weir", level)
 }
 
 /// Starts the log.

@@ -26,7 +26,7 @@ use weir_mint::Secret;
 use weir_model::{Catalog, ENTITIES, Page};
 use weir_plugin::Kind;
 use weir_plugins::Shared;
-use weir_proxy::{Builder, Gateway, Identity, Listen, Listeners, private_server_config};
+use weir_proxy::{Builder, Certificate, Gateway, Identity, Listen, Listeners, private_server_config};
 use weir_store::sqlite::Sqlite;
 use weir_store::{Filter, Sealer, Store};
 
@@ -76,8 +76,8 @@ async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<
 
     let mut builder = Builder::new(config.settings.clone(), kinds.clone(), sealer.digester().clone());
     load(&*store, &mut builder).await?;
-    let identity = identity(&config, prefix)?;
-    let gateway = Gateway::start(config.workers, builder.snapshot(), identity)?;
+    let certificate = Certificate::new(&identity(&config, prefix)?).context(CERTIFICATE)?;
+    let gateway = Gateway::start(config.workers, builder.snapshot(), Arc::clone(&certificate))?;
     let force = Arc::new(Force::new(builder, gateway));
     let running = Running {
         force: Arc::clone(&force),
@@ -87,7 +87,7 @@ async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<
         node_id: prefix.node_id()?,
     };
     let admin = Arc::new(Admin::new(store.clone(), catalog, Arc::new(running)));
-    let mut apis = Apis::new(admin);
+    let mut apis = Apis::new(admin, certificate);
     // From the first connection on, a signal ends no request.
     let signals = Signals::take()?;
     let listeners = listen(&config, prefix, &force, &mut apis).await?;
@@ -187,6 +187,8 @@ async fn load(store: &dyn Store, builder: &mut Builder) -> Result<()> {
 /// The servers of the Admin API and the status API.
 struct Apis {
     admin: Arc<Admin>,
+    /// The proxy's as well.
+    certificate: Arc<Certificate>,
     stop: watch::Sender<bool>,
     tasks: tokio::task::JoinSet<()>,
     listening: Vec<Place>,
@@ -201,9 +203,10 @@ struct Place {
 }
 
 impl Apis {
-    fn new(admin: Arc<Admin>) -> Self {
+    fn new(admin: Arc<Admin>, certificate: Arc<Certificate>) -> Self {
         Self {
             admin,
+            certificate,
             stop: watch::Sender::new(false),
             tasks: tokio::task::JoinSet::new(),
             listening: Vec::new(),
@@ -272,13 +275,13 @@ async fn listen(
 ) -> Result<prefix::Listening> {
     let token = admin_token(config, prefix)?;
     let authorities = authorities(config)?;
-    let identity = identity(config, prefix)?;
+    let certificate = Arc::clone(&apis.certificate);
     let tls =
         |listen: &Listen, authorities: Option<&[CertificateDer<'static>]>| -> Result<Option<TlsAcceptor>> {
             if !listen.tls {
                 return Ok(None);
             }
-            Ok(Some(TlsAcceptor::from(private_server_config(&identity, authorities)?)))
+            Ok(Some(TlsAcceptor::from(private_server_config(&certificate, authorities)?)))
         };
     for listen in &config.admin_listen {
         let access = access(config, token.as_ref(), listen);

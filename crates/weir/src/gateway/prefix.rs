@@ -13,10 +13,10 @@
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 use weir_mint::{Secret, Uuid};
 
@@ -119,6 +119,10 @@ impl Prefix {
         let context = || path.display().to_string();
         match fs::read_to_string(&path).map(Secret::new) {
             Ok(text) if !text.expose().trim().is_empty() => {
+                let found = fs::metadata(&path).with_context(context)?.permissions().mode();
+                if found & !mode & 0o077 != 0 {
+                    bail!("{0}: others than its owner can read it: chmod {mode:o} {0}", path.display());
+                }
                 return Ok(Secret::new(text.expose().trim().to_owned()));
             }
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error).with_context(context),

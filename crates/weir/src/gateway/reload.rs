@@ -3,7 +3,7 @@
 
 use super::log::Levels;
 use super::node::Force;
-use super::{Apis, Prefix};
+use super::{Apis, CERTIFICATE, Prefix, identity};
 use crate::config::Config;
 
 /// Puts a configuration that was read again in force, as far as a running gateway can.
@@ -29,6 +29,10 @@ pub(super) fn apply(
             tracing::error!("the configuration stays as it was: {:#}", anyhow::Error::from(error));
             return before;
         }
+    }
+    let renewed = identity(&next, prefix).and_then(|identity| Ok(apis.certificate.replace(&identity)?));
+    if let Err(error) = renewed {
+        tracing::error!("{CERTIFICATE} stays as it was: {error:#}");
     }
     if let Err(error) = apis.ask(&next, prefix) {
         tracing::error!("the Admin API asks for what it asked for: {error:#}");
@@ -57,5 +61,4 @@ fn keep_until_restart(before: &Config, next: &mut Config) {
     keep("admin_auth", &before.admin_auth, &mut next.admin_auth);
     keep("admin_client_ca", &before.admin_client_ca, &mut next.admin_client_ca);
     keep("status_listen", &before.status_listen, &mut next.status_listen);
-    keep("ssl_cert", &before.certificate, &mut next.certificate);
 }
