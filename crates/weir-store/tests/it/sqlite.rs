@@ -103,5 +103,5 @@ async fn a_file_that_is_no_database_is_refused() {
         "no database, and long enough to have a header of its own\n",
     )
     .unwrap();
-    assert!(matches!(open(folder.path()).await, Err(Error::Database(_))));
+    assert!(matches!(open(folder.path()).await, Err(Error::Unusable { .. })));
 }
