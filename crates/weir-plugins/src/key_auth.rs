@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use weir_mint::Uuid;
 use weir_model::PluginSchema;
 use weir_model::schema::{array, boolean, record, string, types};
 use weir_plugin::{Answer, BuildError, Ctx, Env, Flow, Kind, Phases, Plugin};
@@ -38,6 +39,7 @@ struct Config {
 }
 
 struct Instance {
+    id: Uuid,
     config: Config,
     challenge: String,
 }
@@ -172,7 +174,8 @@ impl Plugin for Instance {
                 Flow::Continue
             }
             None => {
-                tracing::error!(plugin = NAME, anonymous, "there is no such consumer");
+                let request_id = ctx.id.as_str();
+                tracing::error!(plugin = NAME, id = %self.id, request_id, anonymous, "there is no such consumer");
                 Answer::message(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected error occurred").into()
             }
         }
@@ -252,13 +255,13 @@ impl Kind for KeyAuth {
         PluginSchema::http(NAME, config).no_consumer()
     }
 
-    fn build(&self, config: &Value, _: &Env) -> Result<Arc<dyn Plugin>, BuildError> {
+    fn build(&self, config: &Value, env: &Env) -> Result<Arc<dyn Plugin>, BuildError> {
         let config: Config = config::read(NAME, config)?;
         let challenge = match &config.realm {
             Some(realm) => format!("Key realm=\"{}\"", realm.replace('\\', "\\\\").replace('"', "\\\"")),
             None => "Key".to_owned(),
         };
-        Ok(Arc::new(Instance { config, challenge }))
+        Ok(Arc::new(Instance { id: env.id, config, challenge }))
     }
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct HealthArgs {
 }
 
 pub(crate) fn stop(args: &StopArgs) -> Result<()> {
-    let config = args.where_.config()?;
+    let config = args.where_.readable()?;
     let pid = running(&args.where_)?;
     let lock = gateway::Prefix::at(&config.prefix).lock();
     kill_process(pid, Signal::TERM).context("cannot stop the gateway")?;
@@ -65,7 +65,7 @@ pub(crate) fn reload(args: &ReloadArgs) -> Result<()> {
 
 pub(crate) fn health(args: &HealthArgs) -> Result<()> {
     let pid = running(&args.where_)?;
-    let prefix = gateway::Prefix::at(&args.where_.config()?.prefix);
+    let prefix = gateway::Prefix::at(&args.where_.readable()?.prefix);
     let path = prefix.listeners();
     let text =
         std::fs::read(&path).with_context(|| format!("{}: the gateway is not ready", path.display()))?;
@@ -93,7 +93,7 @@ pub(crate) fn health(args: &HealthArgs) -> Result<()> {
 }
 
 fn running(where_: &Where) -> Result<Pid> {
-    let prefix = where_.config()?.prefix;
+    let prefix = where_.readable()?.prefix;
     let holder = lock::holder(&gateway::Prefix::at(&prefix).lock())?;
     holder.with_context(|| format!("no gateway is running with the prefix {}", prefix.display()))
 }

@@ -29,16 +29,21 @@ pub(crate) struct Where {
 }
 
 impl Where {
-    /// The configuration of the gateway that is meant.
-    pub(crate) fn config(&self) -> Result<Config> {
-        Ok(Config::load(&self.sources())?)
-    }
-
-    /// The same, if a gateway could be started with it.
+    /// The configuration, if a gateway could be started with it.
     pub(crate) fn checked(&self) -> Result<Config> {
         match check::read(&self.sources()) {
             (Some(config), problems) if problems.is_empty() => Ok(config),
             (_, problems) => bail!("{}", problems.join("\n")),
+        }
+    }
+
+    /// The same, as far as it can be read: a gateway that runs can be stopped whatever became of its file since.
+    pub(crate) fn readable(&self) -> Result<Config> {
+        match Config::examine(&self.sources()) {
+            (Some(config), _) => Ok(config),
+            (None, problems) => {
+                bail!("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+            }
         }
     }
 

@@ -35,11 +35,6 @@ pub(crate) enum ConfigError {
     Value { place: String, key: &'static str, why: String },
 }
 
-/// Everything that is wrong with a configuration, a line each.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
-pub(crate) struct Problems(Vec<ConfigError>);
-
 /// Who may use the Admin API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum AdminAuth {
@@ -86,18 +81,6 @@ pub(crate) struct Sources<'a> {
 const USUAL_FILES: [&str; 2] = ["weir.conf", "/etc/weir/weir.conf"];
 
 impl Config {
-    /// Reads the configuration.
-    ///
-    /// # Errors
-    /// Everything that is wrong.
-    pub(crate) fn load(sources: &Sources<'_>) -> Result<Self, Problems> {
-        let (config, problems) = Self::examine(sources);
-        match config {
-            Some(config) if problems.is_empty() => Ok(config),
-            _ => Err(Problems(problems)),
-        }
-    }
-
     /// Reads the configuration as far as it can be read: where a value is wrong, the default stands in for it. Nothing
     /// may be started with it unless the list of problems is empty.
     pub(crate) fn examine(sources: &Sources<'_>) -> (Option<Self>, Vec<ConfigError>) {
@@ -452,7 +435,13 @@ mod tests {
         let environment = environment.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         let sources = Sources { file: Some(&path), prefix: None, environment };
         let shown = path.display().to_string();
-        Config::load(&sources).map_err(|error| error.to_string().replace(&shown, "FILE"))
+        match Config::examine(&sources) {
+            (Some(config), problems) if problems.is_empty() => Ok(config),
+            (_, problems) => {
+                let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                Err(lines.join("\n").replace(&shown, "FILE"))
+            }
+        }
     }
 
     #[test]

@@ -87,6 +87,17 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
+fn a_gateway_can_be_stopped_whatever_became_of_its_file() {
+    let dir = TempDir::new();
+    let mut gateway = with_file(&dir, LISTEN).start();
+    fs::write(dir.join("weir.conf"), "nonsense\nlog_level = loud\n").unwrap();
+    let conf = dir.join("weir.conf");
+    let stop = weir("stop --conf").arg(conf).arg("--prefix").arg(dir.path()).output().unwrap();
+    assert_eq!((stop.status.code(), stop.stdout), (Some(0), b"stopped\n".to_vec()));
+    assert!(gateway.wait(SOON).unwrap().success());
+}
+
+#[test]
 fn versions_and_usage() {
     assert_eq!(stdout("version"), format!("weir {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(stdout("--version"), format!("weir {}\n", env!("CARGO_PKG_VERSION")));
