@@ -249,6 +249,10 @@ struct Http2 {
     patience: Duration,
     /// For the next piece of the body, while it is waited for.
     deadline: Option<Deadline>,
+    /// How long the client may take to make room for the next piece of the answer.
+    send_patience: Duration,
+    /// For that room, while it is waited for.
+    send_deadline: Option<Deadline>,
 }
 
 impl Http2 {
@@ -268,6 +272,8 @@ impl Http2 {
             max_body: settings.max_body,
             patience: settings.timeouts.body,
             deadline: None,
+            send_patience: settings.timeouts.send,
+            send_deadline: None,
         }
     }
 
@@ -366,8 +372,10 @@ impl Downstream for Http2 {
         }
         if shared.data.is_some() {
             shared.writer = Some(cx.waker().clone());
-            return Poll::Pending;
+            let deadline = self.send_deadline.get_or_insert_with(|| Deadline::new(self.send_patience));
+            return deadline.poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()));
         }
+        self.send_deadline = None;
         shared.data = Some(Bytes::copy_from_slice(data));
         shared.wake_reader();
         self.bytes_out += data.len() as u64;

@@ -66,6 +66,39 @@ fn a_stream_that_is_reset_is_given_up_at_the_service() {
 }
 
 #[test]
+fn a_stream_that_makes_no_room_for_its_answer_is_given_up() {
+    let (left, leaving) = mpsc::channel();
+    let service = Scripted::start(move |peer, _| {
+        peer.read_head()?;
+        peer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n")?;
+        while peer.write(&[b'x'; 65536]).is_ok() {}
+        let _ = left.send(());
+        Ok(())
+    });
+    let settings =
+        [("WEIR_PROXY_LISTEN", "127.0.0.1:0 http2, 127.0.0.1:0 ssl"), ("WEIR_SEND_TIMEOUT", "0.3")];
+    let gateway =
+        settings.into_iter().fold(launch(), |launch, (name, value)| launch.env(name, value)).start();
+    route_all(&gateway, service.addr(), json!({}));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let stream = tokio::net::TcpStream::connect(gateway.proxy()).await.unwrap();
+        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
+        let connection = tokio::spawn(async { drop(connection.await) });
+        let mut sender = sender.ready().await.unwrap();
+        let request = http::Request::get("http://a.test/").body(()).unwrap();
+        let (answer, _) = sender.send_request(request, true).unwrap();
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status(), 200);
+        // Nothing of the body is read, and no room made for more.
+        let given_up = tokio::task::spawn_blocking(move || leaving.recv_timeout(Duration::from_secs(10)));
+        given_up.await.unwrap().expect("the service's connection is closed in time");
+        drop(answer);
+        connection.abort();
+    });
+}
+
+#[test]
 fn an_answer_with_two_framings_is_passed_on_with_one() {
     let twice =
         "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
