@@ -143,7 +143,7 @@ impl<'a> Life<'a> {
             service = service.name.as_deref().unwrap_or_default(),
             host = &*service.host,
             port = service.port,
-            error = failure as &dyn std::error::Error,
+            error = %failure,
             "the service failed"
         );
         let (status, message) = match failure {
