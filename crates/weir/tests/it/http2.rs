@@ -14,7 +14,7 @@ use testkit::{Client, Echo, Gateway, Reply, TempDir};
 use crate::support::{SOON, client, in_front_of, launch, route_all};
 
 /// Runs a test's future, which may take this long.
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let local = tokio::task::LocalSet::new();
     runtime
@@ -23,7 +23,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// A gateway whose plain listener speaks HTTP/2 too.
-fn gateway(upstream: SocketAddr, env: &[(&str, &str)]) -> Gateway {
+pub(crate) fn gateway(upstream: SocketAddr, env: &[(&str, &str)]) -> Gateway {
     let mut launch = launch().env("WEIR_PROXY_LISTEN", "127.0.0.1:0 http2, 127.0.0.1:0 ssl http2");
     for (name, value) in env {
         launch = launch.env(name, value);
@@ -33,7 +33,7 @@ fn gateway(upstream: SocketAddr, env: &[(&str, &str)]) -> Gateway {
     gateway
 }
 
-async fn connect(gateway: &Gateway) -> SendRequest<Bytes> {
+pub(crate) async fn connect(gateway: &Gateway) -> SendRequest<Bytes> {
     let stream = tokio::net::TcpStream::connect(gateway.proxy()).await.unwrap();
     let (sender, connection) = h2::client::handshake(stream).await.unwrap();
     tokio::task::spawn_local(async move {
@@ -42,7 +42,7 @@ async fn connect(gateway: &Gateway) -> SendRequest<Bytes> {
     sender.ready().await.unwrap()
 }
 
-fn request(method: &str, path: &str) -> Request<()> {
+pub(crate) fn request(method: &str, path: &str) -> Request<()> {
     Request::builder().method(method).uri(format!("http://a.test{path}")).body(()).unwrap()
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use testkit::{Client, Echo, Scripted};
 
+use crate::http2;
 use crate::support::{SOON, client, in_front_of, launch, raw, route_all};
 
 /// A service that never answers. It tells when a request came, and when it was given up.
@@ -42,16 +43,10 @@ fn nobody_is_asked_for_a_client_that_left() {
 #[test]
 fn a_stream_that_is_reset_is_given_up_at_the_service() {
     let (service, coming, leaving) = silent();
-    let gateway = launch().env("WEIR_PROXY_LISTEN", "127.0.0.1:0 http2, 127.0.0.1:0 ssl").start();
-    route_all(&gateway, service.addr(), json!({}));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let stream = tokio::net::TcpStream::connect(gateway.proxy()).await.unwrap();
-        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-        let connection = tokio::spawn(async { drop(connection.await) });
-        let mut sender = sender.ready().await.unwrap();
-        let request = http::Request::get("http://a.test/").body(()).unwrap();
-        let (answer, mut body) = sender.send_request(request, true).unwrap();
+    let gateway = http2::gateway(service.addr(), &[]);
+    http2::run(async {
+        let mut sender = http2::connect(&gateway).await;
+        let (answer, mut body) = sender.send_request(http2::request("GET", "/"), true).unwrap();
         let body = tokio::task::spawn_blocking(move || {
             coming.recv_timeout(SOON).unwrap();
             body.send_reset(h2::Reason::CANCEL);
@@ -60,7 +55,6 @@ fn a_stream_that_is_reset_is_given_up_at_the_service() {
         drop((body.await.unwrap(), answer));
         let left = tokio::task::spawn_blocking(move || leaving.recv_timeout(Duration::from_secs(10)));
         left.await.unwrap().expect("the service's connection is closed at once");
-        connection.abort();
     });
     assert_eq!(service.connections(), 1);
 }
@@ -75,26 +69,16 @@ fn a_stream_that_makes_no_room_for_its_answer_is_given_up() {
         let _ = left.send(());
         Ok(())
     });
-    let settings =
-        [("WEIR_PROXY_LISTEN", "127.0.0.1:0 http2, 127.0.0.1:0 ssl"), ("WEIR_SEND_TIMEOUT", "0.3")];
-    let gateway =
-        settings.into_iter().fold(launch(), |launch, (name, value)| launch.env(name, value)).start();
-    route_all(&gateway, service.addr(), json!({}));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let stream = tokio::net::TcpStream::connect(gateway.proxy()).await.unwrap();
-        let (sender, connection) = h2::client::handshake(stream).await.unwrap();
-        let connection = tokio::spawn(async { drop(connection.await) });
-        let mut sender = sender.ready().await.unwrap();
-        let request = http::Request::get("http://a.test/").body(()).unwrap();
-        let (answer, _) = sender.send_request(request, true).unwrap();
+    let gateway = http2::gateway(service.addr(), &[("WEIR_SEND_TIMEOUT", "0.3")]);
+    http2::run(async {
+        let mut sender = http2::connect(&gateway).await;
+        let (answer, _) = sender.send_request(http2::request("GET", "/"), true).unwrap();
         let answer = answer.await.unwrap();
         assert_eq!(answer.status(), 200);
         // Nothing of the body is read, and no room made for more.
         let given_up = tokio::task::spawn_blocking(move || leaving.recv_timeout(Duration::from_secs(10)));
         given_up.await.unwrap().expect("the service's connection is closed in time");
         drop(answer);
-        connection.abort();
     });
 }
 
@@ -185,13 +169,8 @@ fn who_agrees_upon_http_2_has_to_speak_it() {
 #[test]
 fn a_connection_of_http_2_that_asks_nothing_ends() {
     let echo = Echo::start();
-    let listen = "127.0.0.1:0 http2, 127.0.0.1:0 ssl";
-    let settings = [("WEIR_PROXY_LISTEN", listen), ("WEIR_CLIENT_KEEPALIVE_TIMEOUT", "0.3")];
-    let gateway =
-        settings.into_iter().fold(launch(), |launch, (name, value)| launch.env(name, value)).start();
-    route_all(&gateway, echo.addr(), json!({}));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
+    let gateway = http2::gateway(echo.addr(), &[("WEIR_CLIENT_KEEPALIVE_TIMEOUT", "0.3")]);
+    http2::run(async {
         let stream = tokio::net::TcpStream::connect(gateway.proxy()).await.unwrap();
         let (sender, connection) = h2::client::handshake(stream).await.unwrap();
         let ended = tokio::time::timeout(SOON, connection).await;
