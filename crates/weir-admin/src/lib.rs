@@ -15,6 +15,7 @@ mod entities;
 mod failure;
 mod node;
 mod path;
+mod records;
 mod request;
 mod respond;
 mod server;

@@ -22,7 +22,7 @@ impl<'a> Target<'a> {
     /// Finds what the parts of a path name.
     pub(crate) fn find(segments: &'a [String]) -> Option<Self> {
         let (first, rest) = segments.split_first()?;
-        let entity = ENTITIES.iter().find(|entity| entity.path == first)?;
+        let entity = ENTITIES.iter().find(|entity| entity.path == Some(first))?;
         match rest {
             [] => Some(Self::Collection(entity)),
             [key] => Some(Self::Member(entity, key)),
@@ -69,7 +69,7 @@ fn nested(parent: &Entity, name: &str) -> Option<(&'static Entity, &'static str)
 pub(crate) fn endpoints() -> Vec<String> {
     let mut out = Vec::new();
     for entity in ENTITIES.iter() {
-        let (path, singular) = (entity.path, entity.name);
+        let (Some(path), singular) = (entity.path, entity.name) else { continue };
         out.push(format!("/{path}"));
         out.push(format!("/{path}/{{{singular}}}"));
         for (field, to, _) in entity.references() {

@@ -1,7 +1,15 @@
 //! Keyed digests, by which secrets are looked up without being kept.
 
+use std::fmt::Write as _;
+
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use crate::Secret;
+
+/// What a digest in the place of a secret begins with; the number is the version of the scheme.
+const KEPT: &str = "weir:digest:1:";
 
 /// Digests secrets with a key: HMAC-SHA-256 (RFC 2104, FIPS 198-1).
 ///
@@ -27,6 +35,29 @@ impl Digester {
         mac.finalize().into_bytes().into()
     }
 
+    /// The digest of a secret as it is kept in the place of the secret, where only that is kept.
+    pub fn keep(&self, secret: &str) -> String {
+        let mut text = String::with_capacity(KEPT.len() + 64);
+        text.push_str(KEPT);
+        for byte in self.digest(secret.as_bytes()) {
+            let _ = write!(text, "{byte:02x}");
+        }
+        text
+    }
+
+    /// The digest of a secret, of which perhaps only the digest is kept ([`Digester::keep`]).
+    pub fn digest_of_kept(&self, kept: &str) -> [u8; 32] {
+        kept_digest(kept).unwrap_or_else(|| self.digest(kept.as_bytes()))
+    }
+
+    /// Whether what somebody shows is a secret, of which perhaps only the digest is kept. In constant time.
+    pub fn is_kept(&self, kept: &Secret, shown: &[u8]) -> bool {
+        match kept_digest(kept.expose()) {
+            Some(digest) => digest.ct_eq(&self.digest(shown)).into(),
+            None => kept.matches(shown),
+        }
+    }
+
     /// Another key, for the purpose that `label` names: the first block of HKDF-Expand (RFC 5869, 2.3).
     pub fn derive(&self, label: &str) -> [u8; 32] {
         let mut mac = self.keyed.clone();
@@ -34,6 +65,23 @@ impl Digester {
         mac.update(&[1]);
         mac.finalize().into_bytes().into()
     }
+}
+
+/// Whether a text is a digest in the place of a secret.
+pub fn is_digest(text: &str) -> bool {
+    text.starts_with(KEPT)
+}
+
+fn kept_digest(text: &str) -> Option<[u8; 32]> {
+    let digits = text.strip_prefix(KEPT)?.as_bytes();
+    let mut digest = [0; 32];
+    if digits.len() != 64 {
+        return None;
+    }
+    for (byte, pair) in digest.iter_mut().zip(digits.chunks(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(digest)
 }
 
 impl std::fmt::Debug for Digester {
@@ -55,6 +103,20 @@ mod tests {
         let got: String =
             Digester::new(&key).digest(b"Hi There").iter().map(|b| format!("{b:02x}")).collect();
         assert_eq!(got, want);
+    }
+
+    #[test]
+    fn a_digest_stands_in_for_its_secret() {
+        let digester = Digester::new(&[7; 32]);
+        let kept = digester.keep("hunter2");
+        assert!(is_digest(&kept) && !kept.contains("hunter2"));
+        assert_eq!(digester.digest_of_kept(&kept), digester.digest(b"hunter2"));
+        assert_eq!(digester.digest_of_kept("hunter2"), digester.digest(b"hunter2"));
+        for kept in [Secret::new(kept), Secret::new("hunter2".to_owned())] {
+            assert!(digester.is_kept(&kept, b"hunter2"));
+            assert!(!digester.is_kept(&kept, b"hunter3"));
+            assert!(!digester.is_kept(&kept, kept.expose().as_bytes()) || kept.expose() == "hunter2");
+        }
     }
 
     #[test]

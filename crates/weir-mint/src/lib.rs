@@ -17,7 +17,7 @@
 //! drawn is kept for the next value; whatever was drawn and is not returned is erased; an error of the kernel is
 //! the caller's error, unchanged.
 //!
-//! Absent on purpose: I/O, ids of requests (they need no secrecy and are the gateway's), and slow hashes of passwords.
+//! Absent on purpose: I/O, ids of requests (they need no secrecy and are the gateway's), and, but for the feature `slow`, slow hashes of passwords.
 
 mod alphabet;
 mod crc32;
@@ -28,11 +28,13 @@ pub mod scannable;
 mod secret;
 mod seed;
 mod size;
+#[cfg(feature = "slow")]
+pub mod slow;
 mod token;
 mod uuid;
 
 pub use alphabet::{Alphabet, AlphabetError};
-pub use digest::Digester;
+pub use digest::{Digester, is_digest};
 pub use integer::{choose, shuffle, uniform, uniform_signed};
 pub use password::{CharacterClass, Password, PasswordError};
 pub use secret::Secret;

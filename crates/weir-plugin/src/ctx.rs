@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use weir_mint::Uuid;
 use weir_model::typed::{Consumer, Protocol, Route, Service};
 
-use crate::Headers;
+use crate::{Directory, Headers};
 
 /// Which of the two schemes the client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,9 @@ pub struct Client {
     pub scheme: Scheme,
     /// The server name that it asked for in the TLS handshake.
     pub sni: Option<Arc<str>>,
+    /// The certificates that it showed in the handshake, its own first: DER. It proved that it holds the key of its own;
+    /// who vouches for it is for others to see.
+    pub certificates: Option<Arc<[Vec<u8>]>>,
 }
 
 /// A request's id: 32 hexadecimal digits, unpredictable and unique.
@@ -102,21 +105,6 @@ pub struct Identity<'a> {
     pub credential: Option<Credential>,
 }
 
-/// What plugins may look up. Everything is answered from memory, at once.
-pub trait Directory {
-    /// The API key with this text, unless its time is over. Takes the same time whether it exists or not.
-    fn key(&self, key: &[u8]) -> Option<Credential>;
-
-    /// A consumer by its primary key.
-    fn consumer(&self, id: &Uuid) -> Option<&Consumer>;
-
-    /// A consumer by its primary key or its username, as configurations name one.
-    fn consumer_named(&self, name: &str) -> Option<&Consumer>;
-
-    /// The groups that a consumer is in, in order of their names.
-    fn groups(&self, consumer: &Uuid) -> &[Box<str>];
-}
-
 /// One request on its way through the gateway. It lives as long as the snapshot of the configuration that it sees.
 pub struct Ctx<'a> {
     /// Its id.
@@ -147,6 +135,11 @@ pub struct Ctx<'a> {
     pub identity: Option<Identity<'a>>,
     /// Header fields for the answer, whoever makes it.
     pub response: Headers,
+    /// Who a client is that somebody else vouches for (a directory, an identity provider) and that is no consumer here.
+    pub subject: Option<String>,
+    /// The groups that whoever authenticated the client puts it in, where that is not this gateway: a directory, an
+    /// identity provider.
+    pub groups: Option<Vec<String>>,
     /// What may be looked up.
     pub directory: &'a dyn Directory,
 }
@@ -165,6 +158,20 @@ impl<'a> Ctx<'a> {
     /// The consumer, if a plugin found out who it is.
     pub fn consumer(&self) -> Option<&'a Consumer> {
         self.identity.map(|identity| identity.consumer)
+    }
+
+    /// Whether the client showed something that was good: it is more than a stand-in.
+    pub fn is_authenticated(&self) -> bool {
+        self.subject.is_some() || self.identity.is_some_and(|identity| identity.credential.is_some())
+    }
+
+    /// Settles that the request is from somebody who is no consumer here, and tells the service: X-Credential-Identifier.
+    /// What the client sent under this and the names of [`Ctx::authenticate`] is gone.
+    pub fn authenticate_subject(&mut self, subject: String) {
+        self.headers.retain(|name, _| !tells_identity(name));
+        self.headers.append("X-Credential-Identifier", subject.as_bytes());
+        self.identity = None;
+        self.subject = Some(subject);
     }
 
     /// The protocol that plugins are chosen by.
@@ -193,6 +200,7 @@ impl<'a> Ctx<'a> {
             None => headers.append("X-Anonymous-Consumer", "true"),
         }
         self.identity = Some(Identity { consumer, credential });
+        self.subject = None;
     }
 }
 

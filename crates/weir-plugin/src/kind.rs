@@ -8,7 +8,7 @@ use serde_json::Value;
 use weir_mint::Uuid;
 use weir_model::PluginSchema;
 
-use crate::{Answer, Ctx, Finished, Headers};
+use crate::{Answer, Ctx, Finished, Headers, Records};
 
 /// What a phase wants to happen next.
 pub enum Flow {
@@ -61,10 +61,12 @@ pub trait Plugin: Send + Sync {
 }
 
 /// What an instance is built with, besides its configuration.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Env {
     /// The plugin entity's id.
     pub id: Uuid,
+    /// Where it may store what outlives a request.
+    pub records: Arc<dyn Records>,
 }
 
 /// A configuration that fits the schema and still cannot be used. The operator's fault.

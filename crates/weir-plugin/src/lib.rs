@@ -17,10 +17,14 @@
 
 mod answer;
 mod ctx;
+mod directory;
 mod headers;
 mod kind;
+mod records;
 
 pub use answer::{Answer, Content};
-pub use ctx::{Client, Credential, Ctx, Directory, Finished, Identity, Outcome, RequestId, Scheme};
+pub use ctx::{Client, Credential, Ctx, Finished, Identity, Outcome, RequestId, Scheme};
+pub use directory::{Directory, Kept};
 pub use headers::Headers;
 pub use kind::{BuildError, Env, Flow, Kind, Phases, Plugin, Resume};
+pub use records::{NoRecords, Records, RecordsError, Step, Stored};

@@ -29,9 +29,7 @@ struct Config {
     allow: Option<Vec<String>>,
     deny: Option<Vec<String>>,
     hide_groups_header: bool,
-    /// Groups that an authentication plugin found elsewhere come first, even for known consumers. None of ours finds
-    /// any, so consumers' own groups decide either way.
-    #[expect(dead_code, reason = "read so that the configuration is complete")]
+    /// Groups that whoever authenticated the client puts it in decide, even for known consumers.
     always_use_authenticated_groups: bool,
 }
 
@@ -41,11 +39,18 @@ impl Plugin for Config {
     }
 
     fn access(&self, ctx: &mut Ctx<'_>) -> Flow {
-        let Some(identity) = ctx.identity else {
-            return Answer::message(StatusCode::UNAUTHORIZED, "Unauthorized").into();
+        let consumer = ctx.consumer();
+        // Groups from elsewhere decide for whoever is no consumer here, and for consumers where that is wished.
+        let elsewhere =
+            ctx.groups.as_deref().filter(|_| consumer.is_none() || self.always_use_authenticated_groups);
+        let groups: Vec<&str> = match (elsewhere, consumer) {
+            (Some(groups), _) => groups.iter().map(|group| &**group).collect(),
+            (None, Some(consumer)) => {
+                ctx.directory.groups(&consumer.id).iter().map(|group| &**group).collect()
+            }
+            (None, None) => return Answer::message(StatusCode::UNAUTHORIZED, "Unauthorized").into(),
         };
-        let groups = ctx.directory.groups(&identity.consumer.id);
-        let in_any = |list: &[String]| groups.iter().any(|group| list.iter().any(|one| **one == **group));
+        let in_any = |list: &[String]| groups.iter().any(|group| list.iter().any(|one| one == group));
         let allowed = match (&self.allow, &self.deny) {
             (Some(allow), _) if !allow.is_empty() => in_any(allow),
             (_, Some(deny)) => !in_any(deny),
@@ -53,14 +58,15 @@ impl Plugin for Config {
         };
         if !allowed {
             // A stand-in for somebody who showed nothing may still show something.
-            return match identity.credential {
-                None => Answer::message(StatusCode::UNAUTHORIZED, "Unauthorized").into(),
-                Some(_) => Answer::message(StatusCode::FORBIDDEN, "You cannot consume this service").into(),
+            return match ctx.is_authenticated() {
+                false => Answer::message(StatusCode::UNAUTHORIZED, "Unauthorized").into(),
+                true => Answer::message(StatusCode::FORBIDDEN, "You cannot consume this service").into(),
             };
         }
+        let shown = (!self.hide_groups_header && !groups.is_empty()).then(|| groups.join(", "));
         ctx.headers.remove(HEADER);
-        if !self.hide_groups_header && !groups.is_empty() {
-            ctx.headers.append(HEADER, groups.join(", "));
+        if let Some(shown) = shown {
+            ctx.headers.append(HEADER, shown);
         }
         Flow::Continue
     }

@@ -16,7 +16,7 @@ pub(crate) mod test {
     use weir_mint::Uuid;
     use weir_model::schema::SourceError;
     use weir_model::{Catalog, Record, Source};
-    use weir_plugin::{Env, Kind};
+    use weir_plugin::{Env, Kind, NoRecords};
 
     struct Fixed;
 
@@ -49,7 +49,7 @@ pub(crate) mod test {
     }
 
     pub(crate) fn env() -> Env {
-        Env { id: Uuid::from_bytes([1; 16]) }
+        Env { id: Uuid::from_bytes([1; 16]), records: std::sync::Arc::new(NoRecords) }
     }
 
     /// The schema shows what is recorded of Kong's, where the recordings are at hand.

@@ -13,14 +13,14 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use weir_mint::Uuid;
 use weir_model::PluginSchema;
 use weir_model::schema::{array, boolean, record, string, types};
 use weir_plugin::{Answer, BuildError, Ctx, Env, Flow, Kind, Phases, Plugin};
 
+use crate::auth::{Attempts, Gate, Refusal};
 use crate::{config, query};
 
 const NAME: &str = "key-auth";
@@ -39,7 +39,7 @@ struct Config {
 }
 
 struct Instance {
-    id: Uuid,
+    gate: Gate,
     config: Config,
     challenge: String,
 }
@@ -68,15 +68,15 @@ impl Instance {
         &'s self,
         ctx: &'r Ctx<'_>,
         body: Option<&'r Value>,
-    ) -> Result<(Cow<'r, [u8]>, &'s str, Place), Answer> {
+    ) -> Result<(Cow<'r, [u8]>, &'s str, Place), Refusal> {
         for name in &self.config.key_names {
             match self.find(ctx, body, name) {
                 Found::Nothing => {}
                 Found::Key(key, place) => return Ok((key, name, place)),
-                Found::Several => return Err(self.unauthorized("Duplicate API key found")),
+                Found::Several => return Err(Refusal::Wrong(self.unauthorized("Duplicate API key found"))),
             }
         }
-        Err(self.unauthorized("No API key found in request"))
+        Err(Refusal::Missing(self.unauthorized("No API key found in request")))
     }
 
     fn find<'r>(&self, ctx: &'r Ctx<'_>, body: Option<&'r Value>, name: &'r str) -> Found<'r> {
@@ -130,7 +130,7 @@ impl Instance {
         }
     }
 
-    fn authenticate(&self, ctx: &mut Ctx<'_>) -> Result<(), Answer> {
+    fn authenticate(&self, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         let body = if self.config.key_in_body { read_body(ctx) } else { None };
         let (key, name, place) = self.key(ctx, body.as_ref())?;
         let directory = ctx.directory;
@@ -140,10 +140,10 @@ impl Instance {
         if self.config.hide_credentials {
             Self::hide(ctx, name, &place, body);
         }
-        let credential = credential.ok_or_else(|| self.unauthorized("Unauthorized"))?;
+        let wrong = || Refusal::Wrong(self.unauthorized("Unauthorized"));
+        let credential = credential.ok_or_else(wrong)?;
         // A key without its consumer can only be seen while both are being deleted.
-        let consumer =
-            directory.consumer(&credential.consumer).ok_or_else(|| self.unauthorized("Unauthorized"))?;
+        let consumer = directory.consumer(&credential.consumer).ok_or_else(wrong)?;
         ctx.authenticate(consumer, Some(credential));
         Ok(())
     }
@@ -155,29 +155,12 @@ impl Plugin for Instance {
     }
 
     fn access(&self, ctx: &mut Ctx<'_>) -> Flow {
-        if !self.config.run_on_preflight && ctx.method == Method::OPTIONS {
-            return Flow::Continue;
+        if let Some(flow) = self.gate.before(ctx) {
+            return flow;
         }
-        let anonymous = self.config.anonymous.as_deref().filter(|name| !name.is_empty());
-        // Where a stand-in may come in, whoever another plugin has found already stays.
-        if anonymous.is_some() && ctx.identity.is_some_and(|identity| identity.credential.is_some()) {
-            return Flow::Continue;
-        }
-        let refusal = match self.authenticate(ctx) {
-            Ok(()) => return Flow::Continue,
-            Err(refusal) => refusal,
-        };
-        let Some(anonymous) = anonymous else { return refusal.into() };
-        match ctx.directory.consumer_named(anonymous) {
-            Some(consumer) => {
-                ctx.authenticate(consumer, None);
-                Flow::Continue
-            }
-            None => {
-                let request_id = ctx.id.as_str();
-                tracing::error!(plugin = NAME, id = %self.id, request_id, anonymous, "there is no such consumer");
-                Answer::message(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected error occurred").into()
-            }
+        match self.authenticate(ctx) {
+            Ok(()) => Flow::Continue,
+            Err(refusal) => self.gate.refuse(ctx, refusal),
         }
     }
 }
@@ -230,7 +213,7 @@ fn read_body(ctx: &Ctx<'_>) -> Option<Value> {
 }
 
 /// The kind of plugin.
-pub(crate) struct KeyAuth;
+pub(crate) struct KeyAuth(pub(crate) Arc<Attempts>);
 
 impl Kind for KeyAuth {
     fn name(&self) -> &'static str {
@@ -257,11 +240,13 @@ impl Kind for KeyAuth {
 
     fn build(&self, config: &Value, env: &Env) -> Result<Arc<dyn Plugin>, BuildError> {
         let config: Config = config::read(NAME, config)?;
+        let anonymous = config.anonymous.clone();
+        let gate = Gate::new(NAME, env.id, anonymous, config.run_on_preflight, &self.0);
         let challenge = match &config.realm {
             Some(realm) => format!("Key realm=\"{}\"", realm.replace('\\', "\\\\").replace('"', "\\\"")),
             None => "Key".to_owned(),
         };
-        Ok(Arc::new(Instance { id: env.id, config, challenge }))
+        Ok(Arc::new(Instance { gate, config, challenge }))
     }
 }
 
@@ -272,8 +257,9 @@ mod tests {
 
     #[test]
     fn schema_and_type_agree() {
-        test::matches_recording(&KeyAuth);
-        test::build(&KeyAuth, json!({"realm": "a \"b\"", "key_in_body": true}));
-        assert!(test::complete(&KeyAuth, json!({"key_names": ["a,b"]})).is_err());
+        let kind = KeyAuth(Arc::default());
+        test::matches_recording(&kind);
+        test::build(&kind, json!({"realm": "a \"b\"", "key_in_body": true}));
+        assert!(test::complete(&kind, json!({"key_names": ["a,b"]})).is_err());
     }
 }

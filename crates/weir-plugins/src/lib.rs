@@ -3,6 +3,7 @@
 //! To add one: a file with its `Config`, its [`weir_plugin::Plugin`] and its [`weir_plugin::Kind`], and a line in the list.
 
 mod acl;
+pub mod auth;
 mod config;
 mod correlation_id;
 mod cors;
@@ -21,6 +22,8 @@ use weir_plugin::Kind;
 pub struct Shared {
     /// What the prometheus plugin counts.
     pub metrics: Arc<prometheus::Registry>,
+    /// What the authentication plugins refuse.
+    pub attempts: Arc<auth::Attempts>,
     /// What the rate-limiting plugin counts.
     pub limits: Arc<rate_limiting::Counters>,
 }
@@ -31,7 +34,7 @@ pub fn kinds(shared: &Shared) -> Vec<Arc<dyn Kind>> {
         Arc::new(acl::Acl),
         Arc::new(correlation_id::CorrelationId::default()),
         Arc::new(cors::Cors),
-        Arc::new(key_auth::KeyAuth),
+        Arc::new(key_auth::KeyAuth(Arc::clone(&shared.attempts))),
         Arc::new(prometheus::Prometheus::new(Arc::clone(&shared.metrics))),
         Arc::new(rate_limiting::RateLimiting::new(Arc::clone(&shared.limits))),
         Arc::new(request_termination::RequestTermination),

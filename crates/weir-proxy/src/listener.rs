@@ -99,6 +99,7 @@ async fn serve(
         port,
         scheme: Scheme::Http,
         sni: None,
+        certificates: None,
     };
     let Some(config) = tls else {
         return serve_either(stream, client, http2, worker).await;

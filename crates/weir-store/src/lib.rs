@@ -20,7 +20,7 @@ use weir_mint::Uuid;
 use weir_model::{Entity, Page, Record, Tags};
 
 pub use error::{Error, Result};
-pub use seal::Sealer;
+pub use seal::{Sealer, SecretsAtRest};
 
 /// An entity as it is stored.
 #[derive(Clone, Debug)]

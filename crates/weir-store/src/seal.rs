@@ -23,6 +23,34 @@ use crate::{Digest, Error, Result};
 /// What sealed values begin with; the number is the version of the scheme.
 const PREFIX: &str = "weir:sealed:1:";
 
+/// How secrets are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SecretsAtRest {
+    /// Sealed: whoever has the database but not the key reads none.
+    #[default]
+    Encrypted,
+    /// As digests, where a secret is only ever compared with what somebody shows; sealed where it has to be read again.
+    Digest,
+    /// As they are: whoever has the database has them.
+    Plain,
+}
+
+impl SecretsAtRest {
+    /// Its name in configurations.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Encrypted => "encrypted",
+            Self::Digest => "digest",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+/// Whether a text is a sealed value.
+pub fn is_sealed(text: &str) -> bool {
+    text.starts_with(PREFIX)
+}
+
 /// Seals and opens secrets, and makes the digests they are looked up by.
 pub struct Sealer {
     path: PathBuf,

@@ -62,7 +62,8 @@ impl Table {
         let name = entity.name;
         let names: Vec<String> = columns.iter().map(|c| c.name()).collect();
         let expires = if entity.ttl { "expires_at_ms" } else { "NULL" };
-        let digest = names.iter().find(|n| n.ends_with("_digest")).map_or("NULL", String::as_str);
+        let digest = columns.iter().find(|column| matches!(column, Column::Digest(_)));
+        let digest = digest.map_or_else(|| "NULL".to_owned(), |column| column.name());
         let select = format!("SELECT e.id, e.body, {expires} AS expires, {digest} AS digest FROM {name} e");
         let places: Vec<String> = (3..names.len() + 3).map(|i| format!(", ${i}")).collect();
         let sets: Vec<String> = names.iter().zip(3..).map(|(n, i)| format!(", {n} = ${i}")).collect();

@@ -74,13 +74,7 @@ pub(super) const AREAS: &[Area] = &[
     not_served("admin/ca_certificates.json", NO_ENTITY),
     not_served("admin/certificates.json", NO_ENTITY),
     served("admin/consumers.json"),
-    but_for(
-        "admin/credentials.json",
-        &[Known {
-            reason: "credentials of plugins that do not exist yet",
-            cases: &["basic-auth-*", "hmac-auth-*", "jwt-*", "oauth2-*"],
-        }],
-    ),
+    served("admin/credentials.json"),
     but_for(
         "admin/general.json",
         &[

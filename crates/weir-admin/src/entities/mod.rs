@@ -1,9 +1,11 @@
 //! Entities over HTTP: the same for every kind.
 
 mod read;
+mod secrets;
 mod write;
 
 pub(crate) use read::{page, paged};
+pub(crate) use write::Minted;
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -161,7 +163,7 @@ fn show(admin: &Admin, entity: &'static Entity, stored: Stored) -> Value {
     Value::Object(record)
 }
 
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     i64::try_from(weir_kernel::clock::unix_ms()).unwrap_or(i64::MAX)
 }
 

@@ -8,7 +8,7 @@ use weir_model::schema::{SourceError, Variant};
 use weir_model::{Entity, Page, Record, Source, Violations, entity};
 use weir_store::{Filter, Stored, Transaction};
 
-use super::{Parent, Place, belongs, now_ms, parse_id, reference, shown, together};
+use super::{Parent, Place, belongs, now_ms, parse_id, reference, secrets, shown, together};
 use crate::Admin;
 use crate::args::{self, Args, BadBody};
 use crate::failure::Failure;
@@ -26,18 +26,24 @@ pub(super) async fn create(
     of: Option<Parent>,
 ) -> Result<Answer, Failure> {
     let args = read_args(request)?;
+    let mut fields = typed(admin, entity, args, None);
+    secrets::hash_passwords(entity, &mut fields, secrets::as_is(request)).await?;
     let _turn = admin.writing.lock().await;
     let mut transaction = admin.store.begin().await?;
-    let mut fields = typed(admin, entity, args, None);
     let life = take_ttl(entity, &mut fields)?;
     if let Some(parent) = of {
         fields.insert(parent.field.to_owned(), parent.reference());
     }
     resolve(&mut *transaction, entity, &mut fields).await?;
-    let record = entity.schema.create(fields, &admin.catalog, &Minted)?;
+    let brought = fields.contains_key("client_secret");
+    let mut record = entity.schema.create(fields, &admin.catalog, &Minted)?;
+    let minted = secrets::hash_client_secret(entity, &mut record, brought).await?;
     check_protocols(&mut *transaction, entity, &record).await?;
     transaction.insert(entity, &record, life.unwrap_or_default().end()).await?;
-    let stored = finish(admin, transaction, entity).await?;
+    let mut stored = finish(admin, transaction, entity).await?;
+    if let Some(minted) = minted {
+        stored.record.insert("client_secret".to_owned(), minted);
+    }
     Ok(shown(admin, StatusCode::CREATED, entity, stored))
 }
 
@@ -45,10 +51,11 @@ pub(super) async fn create(
 pub(super) async fn put(admin: &Admin, request: &Request, place: Place<'_>) -> Result<Answer, Failure> {
     let entity = place.entity;
     let args = read_args(request)?;
+    let mut fields = typed(admin, entity, args, None);
+    secrets::hash_passwords(entity, &mut fields, secrets::as_is(request)).await?;
     let _turn = admin.writing.lock().await;
     let mut transaction = admin.store.begin().await?;
     let before = locate(&mut *transaction, place).await?;
-    let mut fields = typed(admin, entity, args, None);
     let life = take_ttl(entity, &mut fields)?;
     fields.shift_remove("id");
     match place.field() {
@@ -65,21 +72,27 @@ pub(super) async fn put(admin: &Admin, request: &Request, place: Place<'_>) -> R
         }
     }
     resolve(&mut *transaction, entity, &mut fields).await?;
-    let record = entity.schema.create(fields, &admin.catalog, &Minted)?;
+    let brought = fields.contains_key("client_secret");
+    let mut record = entity.schema.create(fields, &admin.catalog, &Minted)?;
+    let minted = secrets::hash_client_secret(entity, &mut record, brought).await?;
     check_protocols(&mut *transaction, entity, &record).await?;
     let end = life.unwrap_or_default().end();
     match before {
         Some(_) => transaction.update(entity, &record, end).await?,
         None => transaction.insert(entity, &record, end).await?,
     }
-    let stored = finish(admin, transaction, entity).await?;
+    let mut stored = finish(admin, transaction, entity).await?;
+    if let Some(minted) = minted {
+        stored.record.insert("client_secret".to_owned(), minted);
+    }
     Ok(shown(admin, StatusCode::OK, entity, stored))
 }
 
 /// Changes an entity.
 pub(super) async fn patch(admin: &Admin, request: &Request, place: Place<'_>) -> Result<Answer, Failure> {
     let entity = place.entity;
-    let args = read_args(request)?;
+    let mut args = read_args(request)?;
+    secrets::hash_passwords(entity, &mut args.fields, secrets::as_is(request)).await?;
     let _turn = admin.writing.lock().await;
     let mut transaction = admin.store.begin().await?;
     let Some(before) = locate(&mut *transaction, place).await? else {
@@ -92,7 +105,13 @@ pub(super) async fn patch(admin: &Admin, request: &Request, place: Place<'_>) ->
     let mut fields = typed(admin, entity, args, Some(&before.record));
     let life = take_ttl(entity, &mut fields)?;
     resolve(&mut *transaction, entity, &mut fields).await?;
-    let record = entity.schema.update(&before.record, fields, &admin.catalog, &Minted)?;
+    let renewed = entity.secrets().any(|field| fields.contains_key(field));
+    let mut record = entity.schema.update(&before.record, fields, &admin.catalog, &Minted)?;
+    if renewed && record.contains_key("previous") {
+        // Whoever sets a secret means that one alone; a time of grace is asked for by rotation.
+        record.insert("previous".to_owned(), Value::Null);
+    }
+    secrets::hash_client_secret(entity, &mut record, true).await?;
     check_protocols(&mut *transaction, entity, &record).await?;
     let end = life.map_or(before.expires_at_ms, Life::end);
     transaction.update(entity, &record, end).await?;
@@ -267,7 +286,7 @@ fn protocols(record: &Record) -> Vec<&str> {
 }
 
 /// Ids, secrets and times for new entities.
-struct Minted;
+pub(crate) struct Minted;
 
 impl Source for Minted {
     fn now(&self) -> i64 {

@@ -16,12 +16,13 @@ pub(super) fn entity() -> Entity {
     };
     Entity {
         name: "acls",
-        path: "acls",
+        path: Some("acls"),
         singular: "acl",
         nested: &[("consumers", "acls")],
         key: None,
         unique_together: &["consumer", "group"],
         ttl: false,
+        credential: false,
         schema: Schema { fields, variant: Variant::None },
     }
 }

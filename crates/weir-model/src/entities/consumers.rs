@@ -18,12 +18,13 @@ pub(super) fn entity() -> Entity {
     };
     Entity {
         name: "consumers",
-        path: "consumers",
+        path: Some("consumers"),
         singular: "consumer",
         nested: &[],
         key: Some("username"),
         unique_together: &[],
         ttl: false,
+        credential: false,
         schema: Schema { fields, variant: Variant::None },
     }
 }

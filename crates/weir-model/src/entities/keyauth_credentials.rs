@@ -9,19 +9,20 @@ pub(super) fn entity() -> Entity {
             ("id", types::id()),
             ("created_at", types::created_at()),
             ("consumer", owned_by("consumers").required()),
-            ("key", text().optional().unique().auto(Auto::Token).secret()),
+            ("key", text().optional().unique().auto(Auto::Token).verifiable()),
             ("tags", types::tags()),
         ],
         ..Fields::default()
     };
     Entity {
         name: "keyauth_credentials",
-        path: "key-auths",
+        path: Some("key-auths"),
         singular: "keyauth_credential",
         nested: &[("consumers", "key-auth")],
         key: Some("key"),
         unique_together: &[],
         ttl: true,
+        credential: true,
         schema: Schema { fields, variant: Variant::None },
     }
 }

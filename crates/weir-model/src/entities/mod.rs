@@ -2,22 +2,29 @@
 //! `/schemas`, the tags) reads it here.
 
 mod acls;
+mod basicauth_credentials;
 mod consumers;
+mod hmacauth_credentials;
+mod jwt_secrets;
 mod keyauth_credentials;
+mod oauth2;
 mod plugins;
 mod routes;
 mod services;
+mod sessions;
 
 use std::sync::LazyLock;
 
-use crate::schema::{Kind, Schema};
+pub use jwt_secrets::ALGORITHMS as JWT_ALGORITHMS;
+
+use crate::schema::{Field, Kind, Schema, string};
 
 /// One kind of entity.
 pub struct Entity {
     /// Its plural name: of its table, in `/schemas`, in errors.
     pub name: &'static str,
-    /// Where its collection stands in the Admin API.
-    pub path: &'static str,
+    /// Where its collection stands in the Admin API; `None` for what only the gateway itself makes and reads.
+    pub path: Option<&'static str>,
     /// Its name as a member of another entity, and in paths that lead to the one it belongs to.
     pub singular: &'static str,
     /// Its collection's name below an entity that it belongs to, where it has one.
@@ -28,6 +35,8 @@ pub struct Entity {
     pub unique_together: &'static [&'static str],
     /// Whether entities may be given a time to live.
     pub ttl: bool,
+    /// Whether it lets a client in: what happens to it goes to the audit log.
+    pub credential: bool,
     /// The definition of its fields.
     pub schema: Schema,
 }
@@ -88,6 +97,11 @@ impl Entity {
     }
 }
 
+/// The secret that a credential had before it was rotated, and until when it is still good: JSON of [`crate::typed::Previous`].
+fn previous() -> (&'static str, Field) {
+    ("previous", string().secret().hidden())
+}
+
 /// Every entity, in an order in which each comes after those that it refers to.
 pub static ENTITIES: LazyLock<Vec<Entity>> = LazyLock::new(|| {
     vec![
@@ -97,6 +111,13 @@ pub static ENTITIES: LazyLock<Vec<Entity>> = LazyLock::new(|| {
         plugins::entity(),
         keyauth_credentials::entity(),
         acls::entity(),
+        basicauth_credentials::entity(),
+        hmacauth_credentials::entity(),
+        jwt_secrets::entity(),
+        oauth2::credentials(),
+        oauth2::authorization_codes(),
+        oauth2::tokens(),
+        sessions::entity(),
     ]
 });
 

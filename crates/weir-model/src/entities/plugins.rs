@@ -26,12 +26,13 @@ pub(super) fn entity() -> Entity {
     };
     Entity {
         name: "plugins",
-        path: "plugins",
+        path: Some("plugins"),
         singular: "plugin",
         nested: &[("routes", "plugins"), ("services", "plugins"), ("consumers", "plugins")],
         key: Some("instance_name"),
         unique_together: &["name", "route", "service", "consumer"],
         ttl: false,
+        credential: false,
         schema: Schema { fields, variant: Variant::Plugin },
     }
 }

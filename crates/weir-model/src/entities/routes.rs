@@ -16,12 +16,13 @@ use crate::schema::{
 pub(super) fn entity() -> Entity {
     Entity {
         name: "routes",
-        path: "routes",
+        path: Some("routes"),
         singular: "route",
         nested: &[("services", "routes")],
         key: Some("name"),
         unique_together: &[],
         ttl: false,
+        credential: false,
         schema: Schema { fields: fields(), variant: Variant::ByFirstOf("protocols", variants()) },
     }
 }

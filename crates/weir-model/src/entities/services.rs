@@ -12,12 +12,13 @@ use crate::schema::{
 pub(super) fn entity() -> Entity {
     Entity {
         name: "services",
-        path: "services",
+        path: Some("services"),
         singular: "service",
         nested: &[],
         key: Some("name"),
         unique_together: &[],
         ttl: false,
+        credential: false,
         schema: Schema { fields: fields(), variant: Variant::None },
     }
 }

@@ -16,6 +16,8 @@ pub enum EntityCheck {
     OnlyOneOf(Vec<&'static str>),
     /// If one field is so, another must be so.
     Conditional(Conditional),
+    /// Where the first of these holds something, the second must. Not shown.
+    Together(&'static str, &'static str),
     /// Whatever else; `/schemas` shows which fields it reads.
     Custom {
         /// The fields it reads.
@@ -116,7 +118,7 @@ pub(super) fn run(
 
 /// The checks as `/schemas` shows them.
 pub(super) fn describe(checks: &[EntityCheck]) -> Value {
-    checks.iter().map(EntityCheck::describe).collect()
+    checks.iter().filter_map(EntityCheck::describe).collect()
 }
 
 impl EntityCheck {
@@ -137,6 +139,13 @@ impl EntityCheck {
                 }
             }
             Self::Conditional(conditional) => conditional.run(record, prefix, errors),
+            Self::Together(first, second) => {
+                if !is_empty(get(record, first)) && is_empty(get(record, second)) {
+                    let say =
+                        format!("all or none of these fields must be set: {}", quoted(&[first, second]));
+                    entity_error(errors, prefix, say);
+                }
+            }
             Self::Custom { fields, check, .. } => {
                 if fields.iter().any(|f| errors.has(&join(prefix, f))) {
                     return;
@@ -148,8 +157,9 @@ impl EntityCheck {
         }
     }
 
-    fn describe(&self) -> Value {
-        match self {
+    fn describe(&self) -> Option<Value> {
+        Some(match self {
+            Self::Together(..) => return None,
             Self::AtLeastOneOf(fields) => json!({"at_least_one_of": fields}),
             Self::OnlyOneOf(fields) => json!({"only_one_of": fields}),
             Self::Conditional(c) => {
@@ -169,7 +179,7 @@ impl EntityCheck {
                 }
                 json!({"custom_entity_check": out})
             }
-        }
+        })
     }
 }
 

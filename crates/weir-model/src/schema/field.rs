@@ -74,6 +74,12 @@ pub struct Field {
     pub unique: bool,
     /// Kept sealed at rest, never logged.
     pub secret: bool,
+    /// A secret that is only ever compared with what somebody shows: its digest is enough for that.
+    pub verifiable: bool,
+    /// A secret that people choose and remember: only its slow hash is kept.
+    pub password: bool,
+    /// Weir's own: requests do not set it and answers do not show it.
+    pub hidden: bool,
     /// Attributes that only `/schemas` shows.
     pub shown: Vec<(&'static str, Value)>,
 }
@@ -106,9 +112,13 @@ impl Fields {
         }
     }
 
+    /// The fields that requests may set and answers show.
+    fn shown(&self) -> impl Iterator<Item = &(&'static str, Field)> {
+        self.list.iter().filter(|(_, field)| !field.hidden)
+    }
+
     pub(super) fn describe(&self, out: &mut Map<String, Value>) {
-        let fields: Vec<Value> =
-            self.list.iter().map(|(name, field)| json!({*name: field.describe()})).collect();
+        let fields: Vec<Value> = self.shown().map(|(name, field)| json!({*name: field.describe()})).collect();
         out.insert("fields".to_owned(), Value::Array(fields));
         if !self.shorthands.is_empty() {
             out.insert(
@@ -190,6 +200,9 @@ impl Field {
             check: None,
             unique: false,
             secret: false,
+            verifiable: false,
+            password: false,
+            hidden: false,
             shown: Vec::new(),
         }
     }
@@ -227,6 +240,24 @@ impl Field {
     /// It is sealed at rest.
     pub fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    /// It is a secret that a digest is enough to verify.
+    pub fn verifiable(mut self) -> Self {
+        self.verifiable = true;
+        self.secret()
+    }
+
+    /// It is a password, of which only the slow hash is kept.
+    pub fn password(mut self) -> Self {
+        self.password = true;
+        self.secret()
+    }
+
+    /// Requests do not set it and answers do not show it.
+    pub fn hidden(mut self) -> Self {
+        self.hidden = true;
         self
     }
 

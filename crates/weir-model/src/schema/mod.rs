@@ -126,6 +126,7 @@ impl Schema {
     /// # Errors
     /// [`Error::Schema`] with everything that is wrong; [`Error::Source`] when nothing can be minted.
     pub fn create(&self, input: Record, catalog: &Catalog, source: &dyn Source) -> Result<Record, Error> {
+        self.refuse_hidden(&input)?;
         let (mut record, view) = self.prepare(input, catalog)?;
         fill::autos(&self.fields, &mut record, source)?;
         view.check(&record, false)?;
@@ -152,6 +153,7 @@ impl Schema {
         catalog: &Catalog,
         source: &dyn Source,
     ) -> Result<Record, Error> {
+        self.refuse_hidden(&changes)?;
         changes.shift_remove("id");
         let mut record = stored.clone();
         let selector = Self::selector(&record, &changes, &self.variant);
@@ -198,8 +200,25 @@ impl Schema {
         out
     }
 
-    /// The record as answers show it: with the old names of fields that were renamed.
+    fn refuse_hidden(&self, input: &Record) -> Result<(), Violations> {
+        let hidden = |name: &&String| self.fields.get(name).is_some_and(|field| field.hidden);
+        match input.keys().find(hidden) {
+            Some(name) => Err(Violations::field(name, "unknown field")),
+            None => Ok(()),
+        }
+    }
+
+    /// The record as answers show it: with the old names of fields that were renamed, without what is Weir's own.
     pub fn show(&self, mut record: Record, catalog: &Catalog) -> Record {
+        for (name, _) in self.fields.list.iter().filter(|(_, field)| field.hidden) {
+            record.shift_remove(*name);
+        }
+        for (name, _) in self.fields.list.iter().filter(|(_, field)| field.verifiable) {
+            match record.get_mut(*name) {
+                Some(value) if value.as_str().is_some_and(weir_mint::is_digest) => *value = Value::Null,
+                _ => {}
+            }
+        }
         let view = self.view(&record, catalog).ok();
         if let Some(Kind::Record(fields)) = view.and_then(|v| v.find("config")).map(|f| &f.kind)
             && let Some(Value::Object(config)) = record.get_mut("config")
@@ -217,7 +236,7 @@ impl Schema {
         &self,
         record: &mut Record,
         catalog: &Catalog,
-        each: &mut dyn FnMut(&str, &mut String) -> Result<(), E>,
+        each: &mut dyn FnMut(&str, &Field, &mut String) -> Result<(), E>,
     ) -> Result<(), E> {
         // What selects the variation may be gone, when a plugin was disabled: then its configuration has no fields.
         let variant = self.view(record, catalog).ok().and_then(|view| view.variant);
@@ -319,14 +338,14 @@ fn secrets_of<E>(
     fields: &Fields,
     record: &mut Record,
     prefix: &str,
-    each: &mut dyn FnMut(&str, &mut String) -> Result<(), E>,
+    each: &mut dyn FnMut(&str, &Field, &mut String) -> Result<(), E>,
 ) -> Result<(), E> {
     for (name, field) in &fields.list {
         let Some(value) = record.get_mut(*name) else { continue };
         let path = if prefix.is_empty() { (*name).to_owned() } else { format!("{prefix}.{name}") };
         match (&field.kind, value) {
             (Kind::Record(inner), Value::Object(map)) => secrets_of(inner, map, &path, each)?,
-            (_, Value::String(text)) if field.secret => each(&path, text)?,
+            (_, Value::String(text)) if field.secret => each(&path, field, text)?,
             _ => {}
         }
     }

@@ -100,7 +100,10 @@ impl Rule {
             Self::MatchAll(list) => ("match_all", with_err(list)),
             Self::MatchAny(list, err) => {
                 let patterns: Vec<&str> = list.iter().map(|p| p.lua).collect();
-                ("match_any", json!({"patterns": patterns, "err": err}))
+                match *err {
+                    "" => ("match_any", json!({"patterns": patterns})),
+                    err => ("match_any", json!({"patterns": patterns, "err": err})),
+                }
             }
             Self::StartsWith(want) => ("starts_with", json!(want)),
             Self::IsRegex => ("is_regex", json!(true)),

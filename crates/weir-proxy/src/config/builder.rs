@@ -4,10 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use weir_mint::{Digester, Uuid};
-use weir_model::typed::{Acl, Consumer, KeyCredential, Plugin, Protocol, Route, Service};
-use weir_plugin::{Credential, Env, Kind};
+use weir_model::typed::{
+    Acl, BasicCredential, Consumer, HmacCredential, JwtCredential, KeyCredential, OAuth2Client, OAuth2Token,
+    Plugin, Protocol, Route, Service, StoredSession,
+};
+use weir_plugin::{Credential, Env, Kind, Records};
 use weir_router::{Criteria, Protocols, Router, Spec};
 
+use super::index::Index;
 use super::plugins::{Id, Instance, Plugins, Rank, Scope};
 use super::shared_map::SharedMap;
 use super::snapshot::{KeyEntry, Snapshot, short};
@@ -31,6 +35,14 @@ pub enum Update {
         expires_at_ms: Option<i64>,
     },
     Acl(Acl),
+    Basic(BasicCredential),
+    Hmac(HmacCredential),
+    Jwt(JwtCredential),
+    OAuth2Client(OAuth2Client),
+    /// A token, and the digest that its access token is looked up by.
+    OAuth2Token(OAuth2Token, Option<[u8; 32]>),
+    /// A session, and the digest that its id is looked up by.
+    Session(StoredSession, Option<[u8; 32]>),
     NoService(Uuid),
     NoRoute(Uuid),
     NoConsumer(Uuid),
@@ -40,6 +52,12 @@ pub enum Update {
         digest: [u8; 32],
     },
     NoAcl(Uuid),
+    NoBasic(Uuid),
+    NoHmac(Uuid),
+    NoJwt(Uuid),
+    NoOAuth2Client(Uuid),
+    NoOAuth2Token(Uuid),
+    NoSession(Uuid),
 }
 
 /// Something of the configuration that cannot be put to use. The rest of it is in force.
@@ -55,6 +73,7 @@ pub struct Problem {
 pub struct Builder {
     snapshot: Snapshot,
     kinds: Vec<Arc<dyn Kind>>,
+    records: Arc<dyn Records>,
     /// Every route, in force or not: those of a service that is turned off are not.
     routes: HashMap<Id, Arc<Route>>,
     /// Where each plugin is, to find it when it goes.
@@ -64,8 +83,14 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// An empty configuration. `digester` makes the digests that API keys are looked up by.
-    pub fn new(settings: Settings, mut kinds: Vec<Arc<dyn Kind>>, digester: Digester) -> Self {
+    /// An empty configuration. `records` is where plugins store what outlives a request; `digester` makes the digests that
+    /// credentials are looked up by.
+    pub fn new(
+        settings: Settings,
+        mut kinds: Vec<Arc<dyn Kind>>,
+        records: Arc<dyn Records>,
+        digester: Digester,
+    ) -> Self {
         kinds.sort_by(|a, b| b.priority().cmp(&a.priority()).then_with(|| a.name().cmp(b.name())));
         let snapshot = Snapshot {
             settings: Arc::new(settings),
@@ -74,12 +99,26 @@ impl Builder {
             plugins: Plugins::default(),
             consumers: SharedMap::default(),
             usernames: SharedMap::default(),
+            custom_ids: SharedMap::default(),
             keys: SharedMap::default(),
+            basic: Index::default(),
+            hmac: Index::default(),
+            jwt: Index::default(),
+            clients: Index::default(),
+            tokens: Index::default(),
+            sessions: Index::default(),
             groups: SharedMap::default(),
             digester,
             names: std::hash::RandomState::new(),
         };
-        Self { snapshot, kinds, routes: HashMap::new(), placed: HashMap::new(), memberships: HashMap::new() }
+        Self {
+            snapshot,
+            kinds,
+            records,
+            routes: HashMap::new(),
+            placed: HashMap::new(),
+            memberships: HashMap::new(),
+        }
     }
 
     /// The configuration as it is now.
@@ -125,6 +164,24 @@ impl Builder {
             }
             Update::Acl(acl) => self.put_acl(acl),
             Update::NoAcl(id) => self.drop_acl(id.as_bytes()),
+            Update::Basic(one) => snapshot.basic.put(one.id, Some(snapshot.place(&one.username)), one),
+            Update::Hmac(one) => snapshot.hmac.put(one.id, Some(snapshot.place(&one.username)), one),
+            Update::Jwt(one) => snapshot.jwt.put(one.id, Some(snapshot.place(&one.key)), one),
+            Update::OAuth2Client(one) => {
+                snapshot.clients.put(one.id, Some(snapshot.place(&one.client_id)), one);
+            }
+            Update::OAuth2Token(one, digest) => {
+                snapshot.tokens.put(one.id, digest.as_ref().map(short), one);
+            }
+            Update::Session(one, digest) => {
+                snapshot.sessions.put(one.id, digest.as_ref().map(short), one);
+            }
+            Update::NoBasic(id) => snapshot.basic.remove(id),
+            Update::NoHmac(id) => snapshot.hmac.remove(id),
+            Update::NoJwt(id) => snapshot.jwt.remove(id),
+            Update::NoOAuth2Client(id) => snapshot.clients.remove(id),
+            Update::NoOAuth2Token(id) => snapshot.tokens.remove(id),
+            Update::NoSession(id) => snapshot.sessions.remove(id),
         }
         Ok(())
     }
@@ -177,21 +234,25 @@ impl Builder {
 
     fn put_consumer(&mut self, consumer: Consumer) {
         self.drop_consumer(consumer.id);
-        let id = *consumer.id.as_bytes();
+        let (id, snapshot) = (*consumer.id.as_bytes(), &mut self.snapshot);
         if let Some(username) = &consumer.username {
-            let name = self.snapshot.name(username);
-            self.snapshot.usernames.insert(name, id);
+            snapshot.usernames.insert(snapshot.name(username), id);
         }
-        self.snapshot.consumers.insert(id, Arc::new(consumer));
+        if let Some(custom_id) = &consumer.custom_id {
+            snapshot.custom_ids.insert(snapshot.name(custom_id), id);
+        }
+        snapshot.consumers.insert(id, Arc::new(consumer));
     }
 
     fn drop_consumer(&mut self, id: Uuid) {
-        let Some(before) = self.snapshot.consumers.remove(id.as_bytes()) else { return };
-        if let Some(username) = &before.username {
-            let name = self.snapshot.name(username);
+        let snapshot = &mut self.snapshot;
+        let Some(before) = snapshot.consumers.remove(id.as_bytes()) else { return };
+        let names =
+            [before.username.as_ref(), before.custom_id.as_ref()].map(|n| n.map(|n| snapshot.name(n)));
+        for (name, map) in names.into_iter().zip([&mut snapshot.usernames, &mut snapshot.custom_ids]) {
             // Another consumer may have taken the name in the meantime.
-            if self.snapshot.usernames.get(&name) == Some(id.as_bytes()) {
-                self.snapshot.usernames.remove(&name);
+            if let Some(name) = name.filter(|name| map.get(name) == Some(id.as_bytes())) {
+                map.remove(&name);
             }
         }
     }
@@ -208,8 +269,8 @@ impl Builder {
             position.ok_or_else(|| problem(format!("there is no plugin '{}' here", plugin.name)))?;
         let rank = Rank(u16::try_from(position).map_err(|error| problem(error.to_string()))?);
         let kind = &self.kinds[position];
-        let built =
-            kind.build(&plugin.config, &Env { id: plugin.id }).map_err(|error| problem(error.to_string()))?;
+        let env = Env { id: plugin.id, records: Arc::clone(&self.records) };
+        let built = kind.build(&plugin.config, &env).map_err(|error| problem(error.to_string()))?;
         let bytes = |id: Option<Uuid>| id.map(|id| *id.as_bytes());
         let scope = Scope {
             route: bytes(plugin.route),

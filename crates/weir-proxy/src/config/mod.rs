@@ -2,6 +2,7 @@
 //! next one out of the last and what changed, at a cost that does not grow with the size of the configuration.
 
 mod builder;
+mod index;
 mod plugins;
 mod shared_map;
 mod snapshot;

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use weir_mint::{Digester, Uuid};
-use weir_model::typed::{Consumer, Protocol, Route};
-use weir_plugin::{Credential, Directory};
+use weir_mint::{Digester, Secret, Uuid};
+use weir_model::typed::{
+    BasicCredential, Consumer, HmacCredential, JwtCredential, OAuth2Client, OAuth2Token, Protocol, Route,
+    StoredSession,
+};
+use weir_plugin::{Credential, Directory, Kept};
 use weir_router::{Match, Request, Router};
 
+use super::index::Index;
 use super::plugins::{Id, Instance, Order, Plugins};
 use super::shared_map::{Key, SharedMap};
 use super::target::Target;
@@ -42,7 +46,14 @@ pub struct Snapshot {
     pub(super) plugins: Plugins,
     pub(super) consumers: SharedMap<Id, Arc<Consumer>>,
     pub(super) usernames: SharedMap<Name, Id>,
+    pub(super) custom_ids: SharedMap<Name, Id>,
     pub(super) keys: SharedMap<ShortDigest, KeyEntry>,
+    pub(super) basic: Index<BasicCredential>,
+    pub(super) hmac: Index<HmacCredential>,
+    pub(super) jwt: Index<JwtCredential>,
+    pub(super) clients: Index<OAuth2Client>,
+    pub(super) tokens: Index<OAuth2Token>,
+    pub(super) sessions: Index<StoredSession>,
     pub(super) groups: SharedMap<Id, Arc<[Box<str>]>>,
     pub(super) digester: Digester,
     pub(super) names: std::hash::RandomState,
@@ -67,6 +78,11 @@ impl Snapshot {
     /// The plugins that see every request.
     pub(crate) fn global_plugins(&self) -> &[Instance] {
         self.plugins.global()
+    }
+
+    /// Where something is found that a client shows.
+    pub(super) fn place(&self, text: &str) -> ShortDigest {
+        short(&self.digester.digest(text.as_bytes()))
     }
 
     pub(super) fn name(&self, name: &str) -> Name {
@@ -95,8 +111,45 @@ impl Directory for Snapshot {
         })
     }
 
+    fn consumer_by_custom_id(&self, custom_id: &str) -> Option<&Consumer> {
+        let id = self.custom_ids.get(&self.name(custom_id))?;
+        self.consumers.get(id).map(|consumer| &**consumer)
+    }
+
     fn groups(&self, consumer: &Uuid) -> &[Box<str>] {
         self.groups.get(consumer.as_bytes()).map_or(&[], |groups| groups)
+    }
+
+    fn basic(&self, username: &str) -> Option<&Arc<Kept<BasicCredential>>> {
+        self.basic.get(&self.place(username))
+    }
+
+    fn hmac(&self, username: &str) -> Option<&Arc<Kept<HmacCredential>>> {
+        self.hmac.get(&self.place(username))
+    }
+
+    fn jwt(&self, key: &str) -> Option<&Arc<Kept<JwtCredential>>> {
+        self.jwt.get(&self.place(key))
+    }
+
+    fn oauth2_client(&self, client_id: &str) -> Option<&Arc<Kept<OAuth2Client>>> {
+        self.clients.get(&self.place(client_id))
+    }
+
+    fn oauth2_client_by_id(&self, id: &Uuid) -> Option<&Arc<Kept<OAuth2Client>>> {
+        self.clients.get_by_id(id)
+    }
+
+    fn oauth2_token(&self, access_token: &str) -> Option<&Arc<Kept<OAuth2Token>>> {
+        self.tokens.get(&self.place(access_token))
+    }
+
+    fn session(&self, session_id: &str) -> Option<&Arc<Kept<StoredSession>>> {
+        self.sessions.get(&self.place(session_id))
+    }
+
+    fn is_secret(&self, kept: &Secret, shown: &[u8]) -> bool {
+        self.digester.is_kept(kept, shown)
     }
 }
 

@@ -73,6 +73,8 @@ pub(crate) async fn run<D: Downstream>(
         service: None,
         upstream_target,
         identity: None,
+        subject: None,
+        groups: None,
         response,
         directory: snapshot,
     };

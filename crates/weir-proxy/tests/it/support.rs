@@ -10,7 +10,7 @@ use weir_mint::{Digester, Uuid};
 use weir_model::PluginSchema;
 use weir_model::schema::record;
 use weir_model::typed::{self, Protocol, Route, Service};
-use weir_plugin::{BuildError, Env, Kind, Plugin};
+use weir_plugin::{BuildError, Env, Kind, NoRecords, Plugin};
 use weir_proxy::{Builder, Certificate, Gateway, Identity, Listen, Settings, Update};
 
 /// A kind of plugin that has one instance, which is the test's.
@@ -59,7 +59,8 @@ impl Proxy {
             .map(|((name, priority), plugin)| Arc::new(Single { name, priority, plugin }) as Arc<dyn Kind>)
             .collect();
         let names: Vec<_> = kinds.iter().map(|kind| kind.name()).collect();
-        let mut builder = Builder::new(Settings::default(), kinds, Digester::new(&[7; 32]));
+        let mut builder =
+            Builder::new(Settings::default(), kinds, Arc::new(NoRecords), Digester::new(&[7; 32]));
         let service = service(upstream);
         let (all, free) = (route(&service, "/"), route(&service, "/free"));
         let of_all = all.id;

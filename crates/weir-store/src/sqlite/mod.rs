@@ -1,6 +1,7 @@
 //! The store of one machine: a SQLite database in WAL mode with full synchronisation, so that what was committed
 //! survives a crash and the loss of power. One connection writes; a few read beside it.
 
+mod convert;
 mod migrations;
 mod read;
 mod rows;
@@ -16,7 +17,9 @@ use sqlx::{Connection as _, SqlitePool};
 use weir_mint::Uuid;
 use weir_model::{Catalog, ENTITIES, Entity, Page, Record};
 
-use crate::{Change, Error, Filter, Listing, Result, Sealer, Store, Stored, Tagging, Transaction};
+use crate::{
+    Change, Error, Filter, Listing, Result, Sealer, SecretsAtRest, Store, Stored, Tagging, Transaction,
+};
 use rows::Codec;
 
 /// Connections that read.
@@ -39,8 +42,13 @@ impl Sqlite {
     /// # Errors
     /// [`Error::Newer`] and [`Error::WrongKey`] when this Weir must not touch it, [`Error::Database`] when it cannot be
     /// used.
-    pub async fn open(path: &Path, sealer: Arc<Sealer>, catalog: Arc<Catalog>) -> Result<Self> {
-        Self::open_as_is(path, sealer, catalog).await.map_err(|error| match error {
+    pub async fn open(
+        path: &Path,
+        sealer: Arc<Sealer>,
+        catalog: Arc<Catalog>,
+        at_rest: SecretsAtRest,
+    ) -> Result<Self> {
+        Self::open_as_is(path, Codec { sealer, catalog, at_rest }).await.map_err(|error| match error {
             Error::Database(error) => {
                 let why =
                     error.as_database_error().map_or_else(|| error.to_string(), |db| db.message().to_owned());
@@ -50,7 +58,7 @@ impl Sqlite {
         })
     }
 
-    async fn open_as_is(path: &Path, sealer: Arc<Sealer>, catalog: Arc<Catalog>) -> Result<Self> {
+    async fn open_as_is(path: &Path, codec: Codec) -> Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)
@@ -72,13 +80,14 @@ impl Sqlite {
             let mut connection = writer.acquire().await?;
             migrations::run(&mut connection, &shown).await?;
         }
-        check_key(&writer, &sealer, &shown).await?;
+        check_key(&writer, &codec.sealer, &shown).await?;
+        convert::run(&writer, &codec).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .min_connections(0)
             .idle_timeout(Duration::from_secs(60))
             .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
-        Ok(Self { writer, readers, codec: Codec { sealer, catalog } })
+        Ok(Self { writer, readers, codec })
     }
 
     /// Closes all connections, and folds the write-ahead log into the database.

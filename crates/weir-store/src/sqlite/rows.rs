@@ -9,13 +9,14 @@ use weir_mint::Uuid;
 use weir_model::{Catalog, Entity, Record};
 
 use crate::table::{self, Column, Table};
-use crate::{Error, Result, Sealer, Stored};
+use crate::{Digest, Error, Result, Sealer, SecretsAtRest, Stored, seal};
 
 /// What it takes to read and write rows.
 #[derive(Clone)]
 pub(super) struct Codec {
     pub(super) sealer: Arc<Sealer>,
     pub(super) catalog: Arc<Catalog>,
+    pub(super) at_rest: SecretsAtRest,
 }
 
 impl Codec {
@@ -25,22 +26,37 @@ impl Codec {
         let body: &str = row.try_get("body")?;
         let mut record: Record =
             serde_json::from_str(body).map_err(|e| Error::Corrupt(format!("{} {id}: {e}", entity.name)))?;
-        entity.schema.secrets(&mut record, &self.catalog, &mut |path, value| -> Result<()> {
-            *value = self.sealer.open_value(&place(entity, id, path), value)?;
+        entity.schema.secrets(&mut record, &self.catalog, &mut |path, _, value| -> Result<()> {
+            if seal::is_sealed(value) {
+                *value = self.sealer.open_value(&place(entity, id, path), value)?;
+            }
             Ok(())
         })?;
         let digest = row.try_get::<Option<&[u8]>, _>("digest")?.and_then(|bytes| bytes.try_into().ok());
         Ok(Stored { id, record, expires_at_ms: row.try_get("expires")?, digest })
     }
 
-    /// The record as JSON, with its secrets sealed.
+    /// The record as JSON, with its secrets as they are at rest.
     pub(super) fn encode(&self, entity: &'static Entity, id: Uuid, record: &Record) -> Result<String> {
         let mut record = record.clone();
-        entity.schema.secrets(&mut record, &self.catalog, &mut |path, value| -> Result<()> {
-            *value = self.sealer.seal(&place(entity, id, path), value)?;
+        entity.schema.secrets(&mut record, &self.catalog, &mut |path, field, value| -> Result<()> {
+            *value = match self.at_rest {
+                // There is nothing more to be had of it.
+                _ if weir_mint::is_digest(value) => return Ok(()),
+                SecretsAtRest::Plain => return Ok(()),
+                SecretsAtRest::Digest if field.verifiable => self.sealer.digester().keep(value),
+                SecretsAtRest::Digest | SecretsAtRest::Encrypted => {
+                    self.sealer.seal(&place(entity, id, path), value)?
+                }
+            };
             Ok(())
         })?;
         serde_json::to_string(&record).map_err(|e| Error::Corrupt(e.to_string()))
+    }
+
+    /// The digest that a secret of a record is looked up by.
+    pub(super) fn digest(&self, secret: &str) -> Digest {
+        self.sealer.digester().digest_of_kept(secret)
     }
 
     /// Binds the columns of a table after the id and the body.
@@ -55,7 +71,7 @@ impl Codec {
             query = match column {
                 Column::Text(field) => query.bind(table::text(record, field).map(str::to_owned)),
                 Column::Digest(field) => {
-                    query.bind(table::text(record, field).map(|t| self.sealer.digest(t).to_vec()))
+                    query.bind(table::text(record, field).map(|t| self.digest(t).to_vec()))
                 }
                 Column::Reference(field, _) => query.bind(
                     table::reference(record, field).map(parse).transpose()?.map(|id| id.as_bytes().to_vec()),

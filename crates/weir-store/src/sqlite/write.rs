@@ -90,7 +90,7 @@ impl Writing {
             .unique()
             .find(|u| u.secret)
             .and_then(|u| table::text(record, u.name))
-            .map(|secret| self.codec.sealer.digest(secret));
+            .map(|secret| self.codec.digest(secret));
         let stored = Stored { id, record: record.clone(), expires_at_ms, digest };
         self.note(entity, id, before, Some(Arc::new(stored))).await
     }
@@ -144,7 +144,7 @@ impl Writing {
                     None => continue,
                 },
                 Column::Digest(field) => match table::text(record, field) {
-                    Some(text) => (self.codec.sealer.digest(text).to_vec(), vec![*field]),
+                    Some(text) => (self.codec.digest(text).to_vec(), vec![*field]),
                     None => continue,
                 },
                 Column::Together => {

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use weir_model::{Catalog, ENTITIES};
 use weir_store::sqlite::Sqlite;
-use weir_store::{Error, Sealer, Store};
+use weir_store::{Error, Sealer, SecretsAtRest, Store};
 
 use crate::suite;
 
 async fn open(folder: &Path) -> Result<Sqlite, Error> {
     let sealer = Arc::new(Sealer::open_or_create(&folder.join("store.key"))?);
-    Sqlite::open(&folder.join("weir.db"), sealer, Arc::new(Catalog::default())).await
+    Sqlite::open(&folder.join("weir.db"), sealer, Arc::new(Catalog::default()), SecretsAtRest::default())
+        .await
 }
 
 #[tokio::test]

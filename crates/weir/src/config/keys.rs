@@ -45,6 +45,14 @@ keys! {
         "Names under which the Admin API may be asked for on loopback, besides localhost and loopback addresses.";
     admin_origins = "":
         "Origins whose pages may use the Admin API from a browser, besides this machine's own; * for all, which lets any website change the gateway.";
+    secrets_at_rest = "encrypted":
+        "How secrets are kept in the database: encrypted; digest (API keys and tokens as digests, which are shown once and never again); plain (as Kong keeps them: whoever has the database has them).";
+    auth_lockout_attempts = "0":
+        "After so many failed attempts to authenticate, an address (of IPv6: a /64) is answered 429; 0 for never.";
+    auth_lockout_window = "60":
+        "Seconds within which the failed attempts must be.";
+    auth_lockout_duration = "300":
+        "Seconds for which the address is answered 429.";
     log_level = "notice":
         "What is logged: debug, info, notice, warn, error, crit.";
     plugins = "bundled":

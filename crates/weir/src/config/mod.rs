@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use weir_mint::Secret;
+use weir_plugins::auth::Lockout;
 use weir_proxy::{HeaderSettings, Keepalive, Listen, Settings, Templates, Timeouts};
+use weir_store::SecretsAtRest;
 
 use keys::Key;
 
@@ -57,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) admin_client_ca: Option<PathBuf>,
     pub(crate) admin_hosts: Vec<String>,
     pub(crate) admin_origins: Vec<String>,
+    pub(crate) secrets_at_rest: SecretsAtRest,
+    pub(crate) lockout: Lockout,
     pub(crate) log_level: String,
     pub(crate) plugins: Vec<String>,
     pub(crate) workers: usize,
@@ -283,6 +287,17 @@ impl Values {
             admin_client_ca: self.path("admin_client_ca"),
             admin_hosts: self.list("admin_hosts"),
             admin_origins: self.list("admin_origins"),
+            secrets_at_rest: self.parsed("secrets_at_rest", |text| match text {
+                "encrypted" => Ok(SecretsAtRest::Encrypted),
+                "digest" => Ok(SecretsAtRest::Digest),
+                "plain" => Ok(SecretsAtRest::Plain),
+                other => Err(format!("'{other}' is none of encrypted, digest, plain")),
+            })?,
+            lockout: Lockout {
+                attempts: self.number("auth_lockout_attempts")?,
+                window: self.seconds("auth_lockout_window")?,
+                duration: self.seconds("auth_lockout_duration")?,
+            },
             log_level: self.parsed("log_level", |text| match crate::gateway::log::level(text) {
                 Some(_) => Ok(text.to_owned()),
                 None => Err(format!("'{text}' is none of debug, info, notice, warn, error, crit")),

@@ -1,7 +1,10 @@
 //! From what the store says to what the proxy does: records become entities with types.
 
 use serde_json::Value;
-use weir_model::typed::{Acl, Consumer, KeyCredential, Mismatch, Plugin, Route, Service};
+use weir_model::typed::{
+    Acl, BasicCredential, Consumer, HmacCredential, JwtCredential, KeyCredential, Mismatch, OAuth2Client,
+    OAuth2Token, Plugin, Route, Service, StoredSession,
+};
 use weir_model::{Entity, Record};
 use weir_proxy::{Builder, Update};
 use weir_store::{Change, Stored};
@@ -21,6 +24,12 @@ pub(super) fn apply(builder: &mut Builder, change: &Change) {
             "consumers" => Update::NoConsumer(change.id),
             "plugins" => Update::NoPlugin(change.id),
             "acls" => Update::NoAcl(change.id),
+            "basicauth_credentials" => Update::NoBasic(change.id),
+            "hmacauth_credentials" => Update::NoHmac(change.id),
+            "jwt_secrets" => Update::NoJwt(change.id),
+            "oauth2_credentials" => Update::NoOAuth2Client(change.id),
+            "oauth2_tokens" => Update::NoOAuth2Token(change.id),
+            "sessions" => Update::NoSession(change.id),
             "keyauth_credentials" => match change.before {
                 Some(digest) => Update::NoKey { digest },
                 None => return,
@@ -57,6 +66,17 @@ fn update(
         "consumers" => Update::Consumer(Consumer::parse(record)?),
         "plugins" => Update::Plugin(Plugin::parse(record)?),
         "acls" => Update::Acl(Acl::parse(record)?),
+        "basicauth_credentials" => Update::Basic(BasicCredential::parse(record)?),
+        "hmacauth_credentials" => Update::Hmac(HmacCredential::parse(record)?),
+        // A key set to null is named by no token.
+        "jwt_secrets" if record.get("key").is_none_or(Value::is_null) => Update::NoJwt(stored.id),
+        "jwt_secrets" => Update::Jwt(JwtCredential::parse(record)?),
+        "oauth2_credentials" if record.get("client_id").is_none_or(Value::is_null) => {
+            Update::NoOAuth2Client(stored.id)
+        }
+        "oauth2_credentials" => Update::OAuth2Client(OAuth2Client::parse(record)?),
+        "oauth2_tokens" => Update::OAuth2Token(OAuth2Token::parse(record)?, stored.digest),
+        "sessions" => Update::Session(StoredSession::parse(record)?, stored.digest),
         "keyauth_credentials" => {
             // A key set to null cannot be shown by anybody.
             let Some(digest) = stored.digest else {

@@ -6,6 +6,7 @@ pub(crate) mod lock;
 pub(crate) mod log;
 mod node;
 pub(crate) mod prefix;
+mod records;
 mod reload;
 
 use std::net::SocketAddr;
@@ -34,6 +35,7 @@ use crate::config::{AdminAuth, Config};
 use log::Levels;
 use node::{Force, Running};
 pub(crate) use prefix::Prefix;
+use records::StoreRecords;
 
 /// Loads a configuration again.
 pub(crate) type Reload<'a> = dyn Fn() -> Result<Config> + 'a;
@@ -71,10 +73,14 @@ async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<
     let kinds = kinds(&config.plugins, &shared)?;
     let catalog = Arc::new(Catalog::new(kinds.iter().map(|kind| kind.schema()).collect()));
     let sealer = Arc::new(sealer(prefix)?);
-    let store = Sqlite::open(&prefix.database(), Arc::clone(&sealer), Arc::clone(&catalog)).await?;
+    let (database, at_rest) = (prefix.database(), config.secrets_at_rest);
+    let store = Sqlite::open(&database, Arc::clone(&sealer), Arc::clone(&catalog), at_rest).await?;
     let store = Arc::new(store);
+    shared.attempts.configure(config.lockout);
 
-    let mut builder = Builder::new(config.settings.clone(), kinds.clone(), sealer.digester().clone());
+    let records = Arc::new(StoreRecords::new());
+    let digester = sealer.digester().clone();
+    let mut builder = Builder::new(config.settings.clone(), kinds.clone(), records.clone(), digester);
     load(&*store, &mut builder).await?;
     let certificate = Certificate::new(&identity(&config, prefix)?).context(CERTIFICATE)?;
     let gateway = Gateway::start(config.workers, builder.snapshot(), Arc::clone(&certificate))?;
@@ -83,10 +89,12 @@ async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<
         force: Arc::clone(&force),
         kinds,
         metrics: Arc::clone(&shared.metrics),
+        attempts: Arc::clone(&shared.attempts),
         levels: levels.clone(),
         node_id: prefix.node_id()?,
     };
     let admin = Arc::new(Admin::new(store.clone(), catalog, Arc::new(running)));
+    records.open(&admin);
     let mut apis = Apis::new(admin, certificate);
     // From the first connection on, a signal ends no request.
     let signals = Signals::take()?;
@@ -94,7 +102,10 @@ async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<
     announce(&config, prefix, &missing, &listeners);
     prefix.write_listeners(&listeners)?;
 
-    until_stopped(signals, &force, &mut apis, prefix, &levels, config, reload).await?;
+    let reread = |before, next, apis: &Apis| {
+        reload::apply(before, next, &force, apis, prefix, &levels, &shared.attempts)
+    };
+    until_stopped(signals, &force, &mut apis, config, reload, &reread).await?;
     prefix.remove_listeners();
     store.close().await;
     tracing::info!("stopped");
@@ -411,10 +422,9 @@ async fn until_stopped(
     mut signals: Signals,
     force: &Force,
     apis: &mut Apis,
-    prefix: &Prefix,
-    levels: &Levels,
     mut config: Config,
     reload: &Reload<'_>,
+    put_in_force: &dyn Fn(Config, Config, &Apis) -> Config,
 ) -> Result<()> {
     let mut reap = tokio::time::interval(REAP);
     loop {
@@ -424,7 +434,7 @@ async fn until_stopped(
             _ = signals.quit.recv() => break,
             _ = signals.hangup.recv() => {
                 match reload() {
-                    Ok(next) => config = reload::apply(config, next, force, apis, prefix, levels),
+                    Ok(next) => config = put_in_force(config, next, apis),
                     Err(error) => {
                         let problems = format!("{error:#}");
                         problems.lines().for_each(|line| tracing::error!("{line}"));

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use weir_admin::Node;
 use weir_kernel::Purpose;
 use weir_plugin::Kind;
+use weir_plugins::auth::Attempts;
 use weir_plugins::prometheus::Registry;
 use weir_proxy::{Builder, Error, Gateway, Listen, Listeners, Settings, Stats};
 use weir_store::Change;
@@ -75,6 +76,7 @@ pub(super) struct Running {
     pub(super) force: Arc<Force>,
     pub(super) kinds: Vec<Arc<dyn Kind>>,
     pub(super) metrics: Arc<Registry>,
+    pub(super) attempts: Arc<Attempts>,
     pub(super) levels: Levels,
     pub(super) node_id: String,
 }
@@ -199,6 +201,7 @@ impl Node for Running {
         for (class, count) in (1..).zip(stats.answers) {
             let _ = writeln!(out, "weir_http_answers_total{{class=\"{class}xx\"}} {count}");
         }
+        self.attempts.encode(out);
         self.metrics.encode(out);
     }
 

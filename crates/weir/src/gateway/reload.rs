@@ -1,6 +1,8 @@
 //! A configuration that was read again, put in force as far as a running gateway can. What it cannot change stays as it is
 //! until the next start, and is named in the log at each reload.
 
+use weir_plugins::auth::Attempts;
+
 use super::log::Levels;
 use super::node::Force;
 use super::{Apis, CERTIFICATE, Prefix, identity};
@@ -14,6 +16,7 @@ pub(super) fn apply(
     apis: &Apis,
     prefix: &Prefix,
     levels: &Levels,
+    attempts: &Attempts,
 ) -> Config {
     for notice in &next.notices {
         tracing::warn!("{notice}");
@@ -40,6 +43,7 @@ pub(super) fn apply(
     if let Err(error) = levels.set(&next.log_level) {
         tracing::error!("log_level: {error}");
     }
+    attempts.configure(next.lockout);
     force.settings(next.settings.clone());
     tracing::info!("the configuration was read again");
     next
@@ -56,6 +60,7 @@ fn keep_until_restart(before: &Config, next: &mut Config) {
     }
     keep("prefix", &before.prefix, &mut next.prefix);
     keep("nginx_worker_processes", &before.workers, &mut next.workers);
+    keep("secrets_at_rest", &before.secrets_at_rest, &mut next.secrets_at_rest);
     keep("plugins", &before.plugins, &mut next.plugins);
     keep("admin_listen", &before.admin_listen, &mut next.admin_listen);
     keep("admin_auth", &before.admin_auth, &mut next.admin_auth);

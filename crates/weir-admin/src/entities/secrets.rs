@@ -1,0 +1,79 @@
+//! What becomes of secrets on their way into a record: passwords are hashed, and what only Weir writes is refused.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use weir_mint::slow;
+use weir_model::schema::SourceError;
+use weir_model::{Entity, Record, Violations};
+use weir_store::seal;
+
+use crate::failure::Failure;
+use crate::request::Request;
+
+/// Whether a request brings passwords that are hashed already: `_transform=false`, as in Kong's declarative files.
+pub(super) fn as_is(request: &Request) -> bool {
+    request.query("_transform").is_some_and(|value| value == "false")
+}
+
+/// Hashes the passwords among the fields that a client sent, off the thread that serves others.
+pub(super) async fn hash_passwords(entity: &Entity, fields: &mut Record, as_is: bool) -> Result<(), Failure> {
+    for (name, field) in &entity.schema.fields.list {
+        let Some(Value::String(text)) = fields.get(*name) else { continue };
+        if field.secret && (seal::is_sealed(text) || weir_mint::is_digest(text)) {
+            return Err(refused(name, "must not begin as Weir's own values do"));
+        }
+        if !field.password || text.is_empty() {
+            continue;
+        }
+        if as_is {
+            if !slow::is_password_hash(text) {
+                return Err(refused(
+                    name,
+                    "must be a hash: argon2id in PHC's form, or 40 hexadecimal digits of SHA-1",
+                ));
+            }
+            continue;
+        }
+        let password = weir_mint::Secret::new(text.clone());
+        let hash = blocking(move || slow::hash_password(password.expose().as_bytes())).await?;
+        fields.insert((*name).to_owned(), json!(hash));
+    }
+    Ok(())
+}
+
+/// Hashes the secret of a client of OAuth 2.0, where only the hash is to be kept. Gives the secret if it was not the request
+/// that brought it: then this is the last moment at which anybody can be told.
+pub(super) async fn hash_client_secret(
+    entity: &Entity,
+    record: &mut Record,
+    brought: bool,
+) -> Result<Option<Value>, Failure> {
+    if entity.name != "oauth2_credentials" || record.get("hash_secret") != Some(&Value::Bool(true)) {
+        return Ok(None);
+    }
+    let Some(Value::String(text)) = record.get("client_secret") else { return Ok(None) };
+    if slow::is_client_secret_hash(text) || weir_mint::is_digest(text) {
+        return Ok(None);
+    }
+    let secret = weir_mint::Secret::new(text.clone());
+    let hash = blocking(move || slow::hash_client_secret(secret.expose().as_bytes())).await?;
+    let plain = record.insert("client_secret".to_owned(), json!(hash));
+    Ok(plain.filter(|_| !brought))
+}
+
+async fn blocking(
+    hash: impl FnOnce() -> Result<String, weir_mint::Error> + Send + 'static,
+) -> Result<String, Failure> {
+    let nothing = |error: weir_mint::Error| Failure::Source(SourceError(error.into()));
+    if !weir_kernel::is_ready() {
+        weir_kernel::wait_ready(std::time::Duration::ZERO).map_err(nothing)?;
+    }
+    let hashed = tokio::task::spawn_blocking(hash).await;
+    let gone =
+        |_| Failure::Plain(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected error occurred".to_owned());
+    hashed.map_err(gone)?.map_err(nothing)
+}
+
+fn refused(field: &str, why: &str) -> Failure {
+    Failure::Schema(Violations::field(field, why))
+}

@@ -1,0 +1,28 @@
+//! Sessions of browsers, where they are kept here and not in a cookie.
+
+use super::Entity;
+use crate::schema::{Fields, Schema, Variant, integer, text, types};
+
+pub(super) fn entity() -> Entity {
+    let fields = Fields {
+        list: vec![
+            ("id", types::id()),
+            ("session_id", text().required().unique().verifiable()),
+            ("expires", integer()),
+            ("data", text().secret()),
+            ("created_at", types::created_at()),
+        ],
+        ..Fields::default()
+    };
+    Entity {
+        name: "sessions",
+        path: None,
+        singular: "session",
+        nested: &[],
+        key: None,
+        unique_together: &[],
+        ttl: true,
+        credential: false,
+        schema: Schema { fields, variant: Variant::None },
+    }
+}
