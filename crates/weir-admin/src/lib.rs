@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tokio::sync::Mutex;
+use weir_mint::{Uuid, scannable};
 use weir_model::Catalog;
 use weir_store::{Change, Store};
 
@@ -52,6 +53,9 @@ pub trait Node: Send + Sync {
     /// A sentence for the operator.
     fn ready(&self) -> Result<(), String>;
 
+    /// When a credential was last good for something, epoch milliseconds, as far as this node remembers.
+    fn last_used(&self, credential: Uuid) -> Option<i64>;
+
     /// Adds what `/metrics` shows, in Prometheus' text format.
     fn metrics(&self, out: &mut String);
 
@@ -76,14 +80,29 @@ pub struct Admin {
     store: Arc<dyn Store>,
     catalog: Arc<Catalog>,
     node: Arc<dyn Node>,
+    /// What API keys are minted as where nobody says; `None` for letters and digits alone.
+    key_kind: Option<scannable::Kind>,
     /// Held from a transaction's beginning until its changes are in force, so that they are in the order of commits.
     writing: Mutex<()>,
 }
 
 impl Admin {
-    /// The Admin API over a store.
-    pub fn new(store: Arc<dyn Store>, catalog: Arc<Catalog>, node: Arc<dyn Node>) -> Self {
-        Self { store, catalog, node, writing: Mutex::new(()) }
+    /// The Admin API over a store. API keys are minted as this kind of scannable keys, if one is given.
+    pub fn new(
+        store: Arc<dyn Store>,
+        catalog: Arc<Catalog>,
+        node: Arc<dyn Node>,
+        key_kind: Option<scannable::Kind>,
+    ) -> Self {
+        Self { store, catalog, node, key_kind, writing: Mutex::new(()) }
+    }
+
+    /// Writes down when credentials were last good for something, epoch milliseconds.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn put_last_used(&self, used: &[(Uuid, i64)]) -> Result<(), weir_store::Error> {
+        if used.is_empty() { Ok(()) } else { self.store.put_last_used(used).await }
     }
 
     /// Deletes entities whose time is over, a limited number at a time, and says how many.

@@ -50,6 +50,7 @@ pub(crate) async fn handle(
             Err(Failure::Plain(StatusCode::NOT_FOUND, format!("No vault named '{name}'")))
         }
         ["schemas", name, "validate"] => validate(admin, request, name),
+        ["audit", "credentials"] => audit(admin, request).await,
         ["tags"] if *method == Method::POST => Err(tags_are_read_only()),
         ["tags"] => tags(admin, request, None).await,
         ["tags", tag] => tags(admin, request, Some(tag)).await,
@@ -77,6 +78,7 @@ fn methods(segments: &[&str]) -> Option<&'static [Method]> {
         | ["plugins", "enabled"]
         | ["clustering", "data-planes" | "status"]
         | ["debug", "node", "log-level"]
+        | ["audit", "credentials"]
         | ["tags", _] => GET,
         ["schemas", "plugins", "validate"] => POST,
         ["schemas", _] | ["schemas", "plugins" | "vaults", _] => GET,
@@ -92,6 +94,7 @@ fn methods(segments: &[&str]) -> Option<&'static [Method]> {
 /// The paths of the node's own, as `/endpoints` lists them.
 const ENDPOINTS: &[&str] = &[
     "/",
+    "/audit/credentials",
     "/cache",
     "/cache/{key}",
     "/clustering/data-planes",
@@ -254,6 +257,34 @@ async fn tags(admin: &Admin, request: &Request, tag: Option<&str>) -> Result<Ans
     let options: Vec<_> = size.into_iter().collect();
     let body = crate::entities::paged(request, members, listing.next.as_deref(), &options);
     Ok(respond::ok(&body))
+}
+
+/// A page of the audit log, the oldest entries first; `about` names one credential or one consumer.
+async fn audit(admin: &Admin, request: &Request) -> Result<Answer, Failure> {
+    let page = page(request)?;
+    let bad = |name, why: &str| Failure::Option { name, why: why.to_owned() };
+    let about = request.query("about");
+    let id = about.as_deref().map(|id| id.parse().map_err(|_| bad("about", "must be a UUID"))).transpose()?;
+    if page.after.as_ref().is_some_and(|after| after.parse::<i64>().is_err()) {
+        return Err(bad("offset", "must be one that a page gave"));
+    }
+    let listing = admin.store.audit(id, &page).await?;
+    let members: Vec<Value> = listing.members.iter().map(entry).collect();
+    let options = [("about", about), ("size", request.query("size"))];
+    let options: Vec<_> = options.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    Ok(respond::ok(&crate::entities::paged(request, members, listing.next.as_deref(), &options)))
+}
+
+fn entry(entry: &weir_store::AuditEntry) -> Value {
+    json!({
+        "sequence": entry.sequence,
+        "at": entry.at_ms as f64 / 1000.0,
+        "actor": entry.actor,
+        "action": entry.action,
+        "entity": entry.entity,
+        "id": entry.id.to_string(),
+        "consumer": entry.consumer.map(|id| json!({"id": id.to_string()})),
+    })
 }
 
 fn log_level(admin: &Admin) -> Answer {

@@ -1,7 +1,7 @@
 //! Where a path leads: which entity or collection, by which of its relations.
 
 use http::Method;
-use weir_model::{ENTITIES, Entity};
+use weir_model::{ENTITIES, Entity, Rotation};
 
 /// What a path of entities names.
 #[derive(Debug)]
@@ -14,8 +14,31 @@ pub(crate) enum Target<'a> {
     Nested(&'static Entity, &'a str, &'static Entity, &'static str),
     /// `/services/s/routes/r`
     NestedMember(&'static Entity, &'a str, &'static Entity, &'static str, &'a str),
+    /// `/key-auths/k/rotate` or `/key-auths/k/usage`: the kind, the credential, and what is asked for.
+    Credential(&'static Entity, &'a str, Aspect),
+    /// `/consumers/c/key-auth/k/rotate`: as [`Target::NestedMember`], and what is asked for.
+    NestedCredential(&'static Entity, &'a str, &'static Entity, &'static str, &'a str, Aspect),
     /// `/routes/r/service`: the kind, the member, the kind that it refers to, and by which field.
     Reference(&'static Entity, &'a str, &'static Entity, &'static str),
+}
+
+/// What is asked for of a credential, besides itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aspect {
+    /// Another secret.
+    Rotate,
+    /// When it was last used.
+    Usage,
+}
+
+impl Aspect {
+    fn find(entity: &Entity, name: &str) -> Option<Self> {
+        match name {
+            "rotate" if entity.rotation != Rotation::None => Some(Self::Rotate),
+            "usage" if entity.rotation != Rotation::None => Some(Self::Usage),
+            _ => None,
+        }
+    }
 }
 
 impl<'a> Target<'a> {
@@ -26,6 +49,9 @@ impl<'a> Target<'a> {
         match rest {
             [] => Some(Self::Collection(entity)),
             [key] => Some(Self::Member(entity, key)),
+            [key, name] if Aspect::find(entity, name).is_some() => {
+                Some(Self::Credential(entity, key, Aspect::find(entity, name)?))
+            }
             [key, name] => match nested(entity, name) {
                 Some((child, field)) => Some(Self::Nested(entity, key, child, field)),
                 None => {
@@ -37,6 +63,11 @@ impl<'a> Target<'a> {
                 let (child, field) = nested(entity, name)?;
                 Some(Self::NestedMember(entity, key, child, field, child_key))
             }
+            [key, name, child_key, aspect] => {
+                let (child, field) = nested(entity, name)?;
+                let aspect = Aspect::find(child, aspect)?;
+                Some(Self::NestedCredential(entity, key, child, field, child_key, aspect))
+            }
             _ => None,
         }
     }
@@ -46,6 +77,8 @@ impl<'a> Target<'a> {
         match self {
             Self::Collection(_) | Self::Nested(..) => COLLECTION,
             Self::Member(..) | Self::NestedMember(..) | Self::Reference(..) => MEMBER,
+            Self::Credential(.., Aspect::Rotate) | Self::NestedCredential(.., Aspect::Rotate) => ROTATE,
+            Self::Credential(.., Aspect::Usage) | Self::NestedCredential(.., Aspect::Usage) => USAGE,
         }
     }
 }
@@ -55,6 +88,11 @@ const COLLECTION: &[Method] = &[Method::GET, Method::HEAD, Method::OPTIONS, Meth
 /// Methods of members.
 const MEMBER: &[Method] =
     &[Method::DELETE, Method::GET, Method::HEAD, Method::OPTIONS, Method::PATCH, Method::PUT];
+
+/// Methods of rotation.
+const ROTATE: &[Method] = &[Method::OPTIONS, Method::POST];
+/// Methods of what can only be looked at.
+const USAGE: &[Method] = &[Method::GET, Method::HEAD, Method::OPTIONS];
 
 /// The kind of entities that `parent` has under this name, and the field by which they refer to it.
 fn nested(parent: &Entity, name: &str) -> Option<(&'static Entity, &'static str)> {
@@ -80,6 +118,14 @@ pub(crate) fn endpoints() -> Vec<String> {
         for (parent, name) in entity.nested {
             out.push(format!("/{parent}/{{{parent}}}/{name}"));
             out.push(format!("/{parent}/{{{parent}}}/{name}/{{{singular}}}"));
+            if entity.rotation != Rotation::None {
+                out.push(format!("/{parent}/{{{parent}}}/{name}/{{{singular}}}/rotate"));
+                out.push(format!("/{parent}/{{{parent}}}/{name}/{{{singular}}}/usage"));
+            }
+        }
+        if entity.rotation != Rotation::None {
+            out.push(format!("/{path}/{{{singular}}}/rotate"));
+            out.push(format!("/{path}/{{{singular}}}/usage"));
         }
     }
     out

@@ -6,7 +6,7 @@ use std::time::Duration;
 use weir_mint::Uuid;
 use weir_model::{Entity, Record, schema};
 use weir_plugin::{RecordsError, Step};
-use weir_store::{Error, Transaction};
+use weir_store::{Actor, Error, Transaction};
 
 use crate::Admin;
 use crate::entities::{Minted, now_ms};
@@ -41,7 +41,7 @@ impl Admin {
     /// When one of them cannot be done.
     pub async fn apply_steps(&self, steps: Vec<Step>) -> Result<Vec<Record>, RecordsError> {
         let _turn = self.writing.lock().await;
-        let mut transaction = self.store.begin().await.map_err(from_store)?;
+        let mut transaction = self.store.begin(Actor::Gateway("proxy")).await.map_err(from_store)?;
         let mut records = Vec::with_capacity(steps.len());
         for step in steps {
             records.extend(self.step(&mut *transaction, step).await?);
@@ -60,7 +60,8 @@ impl Admin {
             Step::Insert { entity, mut fields, life } => {
                 let entity = known(entity)?;
                 let hidden = take_hidden(entity, &mut fields);
-                let mut record = entity.schema.create(fields, &self.catalog, &Minted).map_err(from_schema)?;
+                let mut record =
+                    entity.schema.create(fields, &self.catalog, &Minted::default()).map_err(from_schema)?;
                 record.extend(hidden);
                 transaction.insert(entity, &record, end(life)).await.map_err(from_store)?;
                 Ok(Some(record))
@@ -70,7 +71,7 @@ impl Admin {
                 let stored =
                     transaction.get(entity, id).await.map_err(from_store)?.ok_or(RecordsError::Gone)?;
                 let hidden = take_hidden(entity, &mut fields);
-                let updated = entity.schema.update(&stored.record, fields, &self.catalog, &Minted);
+                let updated = entity.schema.update(&stored.record, fields, &self.catalog, &Minted::default());
                 let mut record = updated.map_err(from_schema)?;
                 record.extend(hidden);
                 let end = end(life).or(stored.expires_at_ms);

@@ -1,8 +1,11 @@
 //! A request to the Admin API, in parts.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method, Uri};
 use percent_encoding::percent_decode_str;
+use weir_store::Actor;
 
 /// A request, read as a whole.
 pub(crate) struct Request {
@@ -10,6 +13,8 @@ pub(crate) struct Request {
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// Who asks, as far as that is known.
+    pub(crate) caller: Arc<str>,
 }
 
 /// Why a path is no good.
@@ -24,6 +29,11 @@ pub(crate) enum BadPath {
 }
 
 impl Request {
+    /// On whose behalf the request changes something.
+    pub(crate) fn actor(&self) -> Actor {
+        Actor::Operator(self.caller.to_string())
+    }
+
     /// The decoded parts of the path. A slash at the end does not count.
     pub(crate) fn segments(&self) -> Result<Vec<String>, BadPath> {
         let path = self.uri.path();
@@ -75,6 +85,7 @@ mod tests {
             uri: uri.parse().unwrap(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            caller: "a test".into(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use sha2::{Digest as _, Sha256};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -64,8 +66,8 @@ pub async fn serve(admin: Arc<Admin>, endpoint: Endpoint, mut stop: watch::Recei
             Some(_) = open.join_next() => continue,
         };
         match accepted {
-            Ok((stream, _)) => {
-                open.spawn(connection(Arc::clone(&admin), Arc::clone(&endpoint), stream, stop.clone()));
+            Ok((stream, peer)) => {
+                open.spawn(connection(Arc::clone(&admin), Arc::clone(&endpoint), stream, peer, stop.clone()));
             }
             Err(error) => {
                 tracing::error!(%error, "the Admin API cannot accept a connection");
@@ -81,26 +83,48 @@ async fn connection(
     admin: Arc<Admin>,
     endpoint: Arc<Endpoint>,
     stream: TcpStream,
+    peer: SocketAddr,
     stop: watch::Receiver<bool>,
 ) {
     let _ = stream.set_nodelay(true);
     match &endpoint.tls {
-        None => speak(admin, &endpoint, TokioIo::new(stream), stop).await,
+        None => speak(admin, &endpoint, TokioIo::new(stream), &caller(peer, None), stop).await,
         Some(tls) => match timeout(PATIENCE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => speak(admin, &endpoint, TokioIo::new(stream), stop).await,
+            Ok(Ok(stream)) => {
+                let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+                let caller = caller(peer, certificate.map(AsRef::as_ref));
+                speak(admin, &endpoint, TokioIo::new(stream), &caller, stop).await;
+            }
             Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake with the Admin API failed"),
             Err(_) => {}
         },
     }
 }
 
-async fn speak<S>(admin: Arc<Admin>, endpoint: &Endpoint, stream: S, mut stop: watch::Receiver<bool>)
-where
+/// Who is at the other end, for the audit log: an address, and the certificate that was shown by its SHA-256.
+fn caller(peer: SocketAddr, certificate: Option<&[u8]>) -> Arc<str> {
+    let ip = peer.ip().to_canonical();
+    match certificate {
+        None => ip.to_string().into(),
+        Some(der) => {
+            let digest: String = Sha256::digest(der).iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("{ip}, certificate sha256:{digest}").into()
+        }
+    }
+}
+
+async fn speak<S>(
+    admin: Arc<Admin>,
+    endpoint: &Endpoint,
+    stream: S,
+    caller: &Arc<str>,
+    mut stop: watch::Receiver<bool>,
+) where
     S: hyper::rt::Read + hyper::rt::Write + Unpin,
 {
     let service = service_fn(|request| {
         let admin = Arc::clone(&admin);
-        async move { Ok::<_, Infallible>(answer(&admin, endpoint, request).await) }
+        async move { Ok::<_, Infallible>(answer(&admin, endpoint, caller, request).await) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(PATIENCE).title_case_headers(true);
@@ -119,13 +143,18 @@ where
     }
 }
 
-async fn answer(admin: &Admin, endpoint: &Endpoint, request: http::Request<Incoming>) -> Answer {
+async fn answer(
+    admin: &Admin,
+    endpoint: &Endpoint,
+    caller: &Arc<str>,
+    request: http::Request<Incoming>,
+) -> Answer {
     let started = Instant::now();
     let head = request.method() == Method::HEAD;
     let origin = request.headers().get(header::ORIGIN).cloned();
     let allowed = endpoint.access.borrow().check(request.headers());
     let mut answer = match allowed {
-        Ok(()) => match read(request).await {
+        Ok(()) => match read(request, caller).await {
             Ok(request) => dispatch(admin, endpoint.kind, &request).await,
             Err(answer) => *answer,
         },
@@ -156,7 +185,7 @@ fn finish(mut answer: Answer, kind: Option<Kind>, head: bool, started: Instant) 
     answer
 }
 
-async fn read(request: http::Request<Incoming>) -> Result<Request, Box<Answer>> {
+async fn read(request: http::Request<Incoming>, caller: &Arc<str>) -> Result<Request, Box<Answer>> {
     let (parts, body) = request.into_parts();
     let refuse = |status, text: &str| Box::new(respond::message(status, text));
     let body = match timeout(PATIENCE, Limited::new(body, MAX_BODY).collect()).await {
@@ -167,7 +196,8 @@ async fn read(request: http::Request<Incoming>) -> Result<Request, Box<Answer>> 
         Ok(Err(_)) => return Err(refuse(StatusCode::BAD_REQUEST, "Bad request")),
         Err(_) => return Err(refuse(StatusCode::REQUEST_TIMEOUT, "Request timeout")),
     };
-    Ok(Request { method: parts.method, uri: parts.uri, headers: parts.headers, body })
+    let caller = Arc::clone(caller);
+    Ok(Request { method: parts.method, uri: parts.uri, headers: parts.headers, body, caller })
 }
 
 async fn dispatch(admin: &Admin, kind: Kind, request: &Request) -> Answer {

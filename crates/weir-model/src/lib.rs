@@ -18,7 +18,7 @@ mod query;
 pub mod schema;
 pub mod typed;
 
-pub use entities::{ENTITIES, Entity, JWT_ALGORITHMS, Unique, entity};
+pub use entities::{Audit, ENTITIES, Entity, JWT_ALGORITHMS, Rotation, Unique, entity};
 pub use errors::{Errors, Violations};
 pub use query::{Page, PageError, Tags, encode_offset};
 pub use schema::{Catalog, PluginSchema, Record, Schema, Source};

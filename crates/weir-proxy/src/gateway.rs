@@ -20,6 +20,7 @@ use crate::request_id::RequestIds;
 use crate::settings::Listen;
 use crate::stats::{Stats, WorkerStats};
 use crate::tls::{self, Certificate};
+use crate::usage::Usage;
 use crate::worker::{Current, Worker};
 
 /// How often a worker tidies up: closes connections to services that nobody used.
@@ -58,6 +59,7 @@ pub struct Gateway {
     current: Arc<Current>,
     workers: Vec<Running>,
     certificate: Arc<Certificate>,
+    usage: Arc<Usage>,
     listening: HashMap<Listen, SocketAddr>,
 }
 
@@ -91,9 +93,10 @@ impl Gateway {
         certificate: Arc<Certificate>,
     ) -> Result<Self, Error> {
         let current = Arc::new(Current::new(snapshot));
-        let workers =
-            (0..workers.max(1)).map(|number| Running::start(number, &current)).collect::<Result<_, _>>()?;
-        Ok(Self { current, workers, certificate, listening: HashMap::new() })
+        let usage = Arc::new(Usage::default());
+        let start = |number| Running::start(number, &current, &usage);
+        let workers = (0..workers.max(1)).map(start).collect::<Result<_, _>>()?;
+        Ok(Self { current, workers, certificate, usage, listening: HashMap::new() })
     }
 
     /// Listens here and nowhere else. Addresses that are listened on already stay as they are.
@@ -157,6 +160,11 @@ impl Gateway {
         Stats::sum(self.workers.iter().map(|worker| &*worker.stats))
     }
 
+    /// Which credentials were used, as far as the workers have told: all but the last seconds.
+    pub fn usage(&self) -> &Arc<Usage> {
+        &self.usage
+    }
+
     /// How many workers there are.
     pub fn workers(&self) -> usize {
         self.workers.len()
@@ -191,13 +199,13 @@ impl Gateway {
 }
 
 impl Running {
-    fn start(number: usize, current: &Arc<Current>) -> Result<Self, Error> {
+    fn start(number: usize, current: &Arc<Current>, usage: &Arc<Usage>) -> Result<Self, Error> {
         let (commands, orders) = mpsc::unbounded_channel();
         let stats = Arc::new(WorkerStats::default());
         let runtime = tokio::runtime::Builder::new_current_thread();
         let thread = std::thread::Builder::new().name(format!("weir-worker-{number}")).spawn({
-            let (current, stats) = (Arc::clone(current), Arc::clone(&stats));
-            move || run(runtime, number, current, stats, orders)
+            let shared = (Arc::clone(current), Arc::clone(&stats), Arc::clone(usage));
+            move || run(runtime, number, shared, orders)
         });
         Ok(Self { commands, thread: Some(thread.map_err(Error::Worker)?), stats })
     }
@@ -212,8 +220,7 @@ impl Running {
 fn run(
     mut runtime: tokio::runtime::Builder,
     number: usize,
-    current: Arc<Current>,
-    stats: Arc<WorkerStats>,
+    (current, stats, usage): (Arc<Current>, Arc<WorkerStats>, Arc<Usage>),
     orders: mpsc::UnboundedReceiver<Command>,
 ) {
     let runtime = runtime.enable_io().enable_time().on_thread_unpark(clock::tick);
@@ -223,7 +230,7 @@ fn run(
     };
     runtime.block_on(async move {
         let ids = RequestIds::new(u16::try_from(number).unwrap_or(u16::MAX));
-        let worker = Rc::new(Worker::new(current, stats, ids, Rc::default()));
+        let worker = Rc::new(Worker::new(current, stats, usage, ids, Rc::default()));
         obey(worker, orders).await;
     });
 }
@@ -270,6 +277,7 @@ async fn obey(worker: Rc<Worker>, mut orders: mpsc::UnboundedReceiver<Command>) 
                         break;
                     }
                 }
+                worker.sweep();
                 let _ = done.send(());
                 return;
             }

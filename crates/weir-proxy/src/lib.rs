@@ -28,6 +28,7 @@ mod timer;
 mod tls;
 mod tunnel;
 mod upstream;
+mod usage;
 mod worker;
 
 pub use config::{Builder, Problem, Snapshot, Update};
@@ -35,3 +36,4 @@ pub use gateway::{Error, Gateway, Listeners};
 pub use settings::{HeaderSettings, Keepalive, Listen, Settings, Templates, Timeouts};
 pub use stats::Stats;
 pub use tls::{Certificate, CertificateError, Identity, private_server_config};
+pub use usage::Usage;

@@ -27,6 +27,7 @@ use crate::upstream::connect::connect;
 use crate::upstream::exchange::{Broken, Connection};
 use crate::upstream::pool::{Destination, Pool};
 use crate::upstream::resolve::Resolver;
+use crate::usage::{OwnUsage, Usage};
 
 /// The configuration in force, for all workers.
 pub(crate) struct Current {
@@ -57,6 +58,8 @@ pub(crate) struct Worker {
     /// The snapshot last seen, and its version: the shared one is touched only when the version moved on.
     seen: RefCell<(u64, Rc<Snapshot>)>,
     pub(crate) stats: Arc<WorkerStats>,
+    pub(crate) usage: OwnUsage,
+    all_usage: Arc<Usage>,
     pub(crate) tls: Rc<ClientConfigs>,
     pool: RefCell<Pool>,
     resolver: Resolver,
@@ -78,6 +81,7 @@ impl Worker {
     pub(crate) fn new(
         current: Arc<Current>,
         stats: Arc<WorkerStats>,
+        all_usage: Arc<Usage>,
         ids: RequestIds,
         tls: Rc<ClientConfigs>,
     ) -> Self {
@@ -86,6 +90,8 @@ impl Worker {
             current,
             seen,
             stats,
+            usage: OwnUsage::default(),
+            all_usage,
             tls,
             pool: RefCell::default(),
             resolver: Resolver::default(),
@@ -175,8 +181,9 @@ impl Worker {
         connect(to, limit, &self.tls).await
     }
 
-    /// Closes connections to services that waited for too long.
+    /// Closes connections to services that waited for too long, and hands over which credentials were used.
     pub(crate) fn sweep(&self) {
+        self.usage.hand_over(&self.all_usage);
         let idle = self.snapshot().settings.keepalive.idle;
         self.pool.borrow_mut().sweep(idle);
     }

@@ -73,6 +73,34 @@ pub struct Listing<T> {
     pub next: Option<String>,
 }
 
+/// On whose behalf a transaction is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Actor {
+    /// The gateway itself, in the course of its work: this part of it.
+    Gateway(&'static str),
+    /// Somebody who uses the Admin API: who, as far as that is known.
+    Operator(String),
+}
+
+/// What was done to a credential, and by whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Grows with each entry.
+    pub sequence: i64,
+    /// When, epoch milliseconds.
+    pub at_ms: i64,
+    /// Who.
+    pub actor: String,
+    /// What: `created`, `changed`, `rotated`, `deleted`, `expired`.
+    pub action: String,
+    /// The kind of credential.
+    pub entity: String,
+    /// Its primary key.
+    pub id: Uuid,
+    /// Whose it was.
+    pub consumer: Option<Uuid>,
+}
+
 /// That an entity carries a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tagging {
@@ -105,11 +133,21 @@ pub trait Store: Send + Sync {
     /// Whether the store answers.
     async fn ping(&self) -> Result<()>;
 
-    /// Begins a transaction. Writers wait for each other; readers do not wait.
-    async fn begin(&self) -> Result<Box<dyn Transaction>>;
+    /// Begins a transaction on somebody's behalf. Writers wait for each other; readers do not wait.
+    async fn begin(&self, actor: Actor) -> Result<Box<dyn Transaction>>;
 
     /// Deletes entities whose time is over, at most `limit` of them.
     async fn reap(&self, limit: usize) -> Result<Vec<Change>>;
+
+    /// A page of the audit log, in the order in which things happened: all of it, or what is about one credential or one
+    /// consumer.
+    async fn audit(&self, about: Option<Uuid>, page: &Page) -> Result<Listing<AuditEntry>>;
+
+    /// When a credential was last good for something, epoch milliseconds, as far as it is written down.
+    async fn last_used(&self, credential: Uuid) -> Result<Option<i64>>;
+
+    /// Writes down when credentials were last good for something, epoch milliseconds.
+    async fn put_last_used(&self, used: &[(Uuid, i64)]) -> Result<()>;
 }
 
 /// A set of changes that happen together or not at all. Dropped without a commit, it leaves no trace.
@@ -159,6 +197,9 @@ pub trait Transaction: Send {
     /// # Errors
     /// [`Error::Referenced`] when others refer to it.
     async fn delete(&mut self, entity: &'static Entity, id: Uuid) -> Result<bool>;
+
+    /// Says that what changes from here on is a rotation, for the audit log.
+    fn rotating(&mut self);
 
     /// Makes the changes last.
     async fn commit(self: Box<Self>) -> Result<Vec<Change>>;

@@ -1,6 +1,7 @@
 //! Entities over HTTP: the same for every kind.
 
 mod read;
+mod rotate;
 mod secrets;
 mod write;
 
@@ -16,7 +17,7 @@ use weir_store::{Store, Stored};
 
 use crate::Admin;
 use crate::failure::Failure;
-use crate::path::Target;
+use crate::path::{Aspect, Target};
 use crate::request::Request;
 use crate::respond::{self, Answer};
 
@@ -33,7 +34,9 @@ pub(crate) async fn handle(admin: &Admin, request: &Request, target: Target<'_>)
         (Target::Member(entity, key), "GET") => read::get(admin, Place::top(entity, key)).await,
         (Target::Member(entity, key), "PUT") => write::put(admin, request, Place::top(entity, key)).await,
         (Target::Member(entity, key), "PATCH") => write::patch(admin, request, Place::top(entity, key)).await,
-        (Target::Member(entity, key), "DELETE") => write::delete(admin, Place::top(entity, key)).await,
+        (Target::Member(entity, key), "DELETE") => {
+            write::delete(admin, request, Place::top(entity, key)).await
+        }
         (Target::Nested(parent, key, entity, field), "GET") => {
             let of = Parent::find(admin, parent, key, field).await?;
             read::list(admin, request, entity, Some(of)).await
@@ -52,7 +55,22 @@ pub(crate) async fn handle(admin: &Admin, request: &Request, target: Target<'_>)
                 "GET" => read::get(admin, place).await,
                 "PUT" => write::put(admin, request, place).await,
                 "PATCH" => write::patch(admin, request, place).await,
-                _ => write::delete(admin, place).await,
+                _ => write::delete(admin, request, place).await,
+            }
+        }
+        (Target::Credential(entity, key, Aspect::Rotate), "POST") => {
+            rotate::rotate(admin, request, Place::top(entity, key)).await
+        }
+        (Target::Credential(entity, key, Aspect::Usage), "GET") => {
+            read::usage(admin, Place::top(entity, key)).await
+        }
+        (Target::NestedCredential(parent, key, entity, field, child, aspect), method @ ("GET" | "POST")) => {
+            let of = Parent::find(admin, parent, key, field).await?;
+            let place = Place { entity, key: child, of: Some(of) };
+            match (aspect, method) {
+                (Aspect::Rotate, "POST") => rotate::rotate(admin, request, place).await,
+                (Aspect::Usage, "GET") => read::usage(admin, place).await,
+                _ => Err(Failure::Method),
             }
         }
         (Target::Reference(entity, key, to, field), method @ ("GET" | "PUT" | "PATCH")) => {

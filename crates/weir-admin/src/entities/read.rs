@@ -19,6 +19,14 @@ pub(super) async fn get(admin: &Admin, place: Place<'_>) -> Result<Answer, Failu
     Ok(shown(admin, StatusCode::OK, place.entity, stored))
 }
 
+/// When a credential was last good for something.
+pub(super) async fn usage(admin: &Admin, place: Place<'_>) -> Result<Answer, Failure> {
+    let stored = locate(&*admin.store, place).await?.ok_or(Failure::NotFound)?;
+    let written = admin.store.last_used(stored.id).await?;
+    let last = written.max(admin.node.last_used(stored.id)).map(|at_ms| at_ms / 1000);
+    Ok(respond::ok(&json!({"id": stored.id.to_string(), "last_used_at": last})))
+}
+
 /// A page of a collection.
 pub(super) async fn list(
     admin: &Admin,

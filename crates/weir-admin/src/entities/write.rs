@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use weir_mint::scannable;
 use weir_model::schema::{SourceError, Variant};
 use weir_model::{Entity, Page, Record, Source, Violations, entity};
 use weir_store::{Filter, Stored, Transaction};
@@ -29,20 +30,21 @@ pub(super) async fn create(
     let mut fields = typed(admin, entity, args, None);
     secrets::hash_passwords(entity, &mut fields, secrets::as_is(request)).await?;
     let _turn = admin.writing.lock().await;
-    let mut transaction = admin.store.begin().await?;
+    let mut transaction = admin.store.begin(request.actor()).await?;
     let life = take_ttl(entity, &mut fields)?;
+    let minted = Minted::for_request(admin, entity, &mut fields)?;
     if let Some(parent) = of {
         fields.insert(parent.field.to_owned(), parent.reference());
     }
     resolve(&mut *transaction, entity, &mut fields).await?;
     let brought = fields.contains_key("client_secret");
-    let mut record = entity.schema.create(fields, &admin.catalog, &Minted)?;
-    let minted = secrets::hash_client_secret(entity, &mut record, brought).await?;
+    let mut record = entity.schema.create(fields, &admin.catalog, &minted)?;
+    let untold = secrets::hash_client_secret(entity, &mut record, brought).await?;
     check_protocols(&mut *transaction, entity, &record).await?;
     transaction.insert(entity, &record, life.unwrap_or_default().end()).await?;
     let mut stored = finish(admin, transaction, entity).await?;
-    if let Some(minted) = minted {
-        stored.record.insert("client_secret".to_owned(), minted);
+    if let Some(untold) = untold {
+        stored.record.insert("client_secret".to_owned(), untold);
     }
     Ok(shown(admin, StatusCode::CREATED, entity, stored))
 }
@@ -54,9 +56,10 @@ pub(super) async fn put(admin: &Admin, request: &Request, place: Place<'_>) -> R
     let mut fields = typed(admin, entity, args, None);
     secrets::hash_passwords(entity, &mut fields, secrets::as_is(request)).await?;
     let _turn = admin.writing.lock().await;
-    let mut transaction = admin.store.begin().await?;
+    let mut transaction = admin.store.begin(request.actor()).await?;
     let before = locate(&mut *transaction, place).await?;
     let life = take_ttl(entity, &mut fields)?;
+    let minted = Minted::for_request(admin, entity, &mut fields)?;
     fields.shift_remove("id");
     match place.field() {
         Some(field) => drop(fields.insert(field.to_owned(), json!(place.key))),
@@ -73,8 +76,8 @@ pub(super) async fn put(admin: &Admin, request: &Request, place: Place<'_>) -> R
     }
     resolve(&mut *transaction, entity, &mut fields).await?;
     let brought = fields.contains_key("client_secret");
-    let mut record = entity.schema.create(fields, &admin.catalog, &Minted)?;
-    let minted = secrets::hash_client_secret(entity, &mut record, brought).await?;
+    let mut record = entity.schema.create(fields, &admin.catalog, &minted)?;
+    let untold = secrets::hash_client_secret(entity, &mut record, brought).await?;
     check_protocols(&mut *transaction, entity, &record).await?;
     let end = life.unwrap_or_default().end();
     match before {
@@ -82,8 +85,8 @@ pub(super) async fn put(admin: &Admin, request: &Request, place: Place<'_>) -> R
         None => transaction.insert(entity, &record, end).await?,
     }
     let mut stored = finish(admin, transaction, entity).await?;
-    if let Some(minted) = minted {
-        stored.record.insert("client_secret".to_owned(), minted);
+    if let Some(untold) = untold {
+        stored.record.insert("client_secret".to_owned(), untold);
     }
     Ok(shown(admin, StatusCode::OK, entity, stored))
 }
@@ -94,7 +97,7 @@ pub(super) async fn patch(admin: &Admin, request: &Request, place: Place<'_>) ->
     let mut args = read_args(request)?;
     secrets::hash_passwords(entity, &mut args.fields, secrets::as_is(request)).await?;
     let _turn = admin.writing.lock().await;
-    let mut transaction = admin.store.begin().await?;
+    let mut transaction = admin.store.begin(request.actor()).await?;
     let Some(before) = locate(&mut *transaction, place).await? else {
         let plain = place.of.is_some() || matches!(entity.schema.variant, Variant::Plugin);
         return Err(match place.field() {
@@ -104,9 +107,10 @@ pub(super) async fn patch(admin: &Admin, request: &Request, place: Place<'_>) ->
     };
     let mut fields = typed(admin, entity, args, Some(&before.record));
     let life = take_ttl(entity, &mut fields)?;
+    let minted = Minted::for_request(admin, entity, &mut fields)?;
     resolve(&mut *transaction, entity, &mut fields).await?;
     let renewed = entity.secrets().any(|field| fields.contains_key(field));
-    let mut record = entity.schema.update(&before.record, fields, &admin.catalog, &Minted)?;
+    let mut record = entity.schema.update(&before.record, fields, &admin.catalog, &minted)?;
     if renewed && record.contains_key("previous") {
         // Whoever sets a secret means that one alone; a time of grace is asked for by rotation.
         record.insert("previous".to_owned(), Value::Null);
@@ -120,9 +124,9 @@ pub(super) async fn patch(admin: &Admin, request: &Request, place: Place<'_>) ->
 }
 
 /// Deletes an entity, and those that go with it.
-pub(super) async fn delete(admin: &Admin, place: Place<'_>) -> Result<Answer, Failure> {
+pub(super) async fn delete(admin: &Admin, request: &Request, place: Place<'_>) -> Result<Answer, Failure> {
     let _turn = admin.writing.lock().await;
-    let mut transaction = admin.store.begin().await?;
+    let mut transaction = admin.store.begin(request.actor()).await?;
     let Some(stored) = locate(&mut *transaction, place).await? else {
         // What is to be gone is gone; only below another entity Kong looks first.
         return if place.of.is_some() { Err(Failure::NotFound) } else { Ok(respond::no_content()) };
@@ -148,7 +152,10 @@ async fn finish(
     stored.map(|stored| Stored::clone(&stored)).ok_or(Failure::NotFound)
 }
 
-async fn locate(transaction: &mut dyn Transaction, place: Place<'_>) -> Result<Option<Stored>, Failure> {
+pub(super) async fn locate(
+    transaction: &mut dyn Transaction,
+    place: Place<'_>,
+) -> Result<Option<Stored>, Failure> {
     let found = match place.field() {
         Some("id") => transaction.get(place.entity, parse_id(place.key)?).await?,
         Some(field) if place.entity.key == Some(field) => {
@@ -160,7 +167,7 @@ async fn locate(transaction: &mut dyn Transaction, place: Place<'_>) -> Result<O
     Ok(found.filter(|stored| belongs(stored, place.of)))
 }
 
-fn read_args(request: &Request) -> Result<Args, Failure> {
+pub(super) fn read_args(request: &Request) -> Result<Args, Failure> {
     let bad = |text: &str| Failure::Plain(StatusCode::BAD_REQUEST, text.to_owned());
     args::read(request.header("content-type"), &request.body).map_err(|error| match error {
         BadBody::Json => bad("Cannot parse JSON body"),
@@ -286,7 +293,31 @@ fn protocols(record: &Record) -> Vec<&str> {
 }
 
 /// Ids, secrets and times for new entities.
-pub(crate) struct Minted;
+#[derive(Default)]
+pub(crate) struct Minted {
+    /// API keys are to say what they open, so that scanners recognise them.
+    kind: Option<scannable::Kind>,
+}
+
+impl Minted {
+    /// What an entity of this kind is minted with. `kind` is taken out of the arguments; without it the gateway's default
+    /// holds.
+    pub(super) fn for_request(admin: &Admin, entity: &Entity, args: &mut Record) -> Result<Self, Failure> {
+        if entity.name != "keyauth_credentials" {
+            return Ok(Self::default());
+        }
+        let bad = |why: String| Failure::Option { name: "kind", why };
+        let kind = match args.shift_remove("kind") {
+            None => admin.key_kind.clone(),
+            Some(Value::Null) => None,
+            Some(Value::String(kind)) => {
+                Some(scannable::Kind::new(&kind).map_err(|error| bad(error.to_string()))?)
+            }
+            Some(_) => return Err(bad("must be a string".to_owned())),
+        };
+        Ok(Self { kind })
+    }
+}
 
 impl Source for Minted {
     fn now(&self) -> i64 {
@@ -300,7 +331,11 @@ impl Source for Minted {
     /// The text goes into the record, which is there to be shown: the answer holds it in full. What it was copied from is
     /// erased.
     fn token(&self) -> Result<String, SourceError> {
-        drawn(weir_mint::key).map(|key| key.expose().to_owned())
+        let mint = || match &self.kind {
+            Some(kind) => kind.mint(),
+            None => weir_mint::key(),
+        };
+        drawn(mint).map(|key| key.expose().to_owned())
     }
 }
 

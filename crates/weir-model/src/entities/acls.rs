@@ -1,6 +1,6 @@
 //! Groups that consumers are in.
 
-use super::Entity;
+use super::{Audit, Entity, Rotation};
 use crate::schema::{Fields, Schema, Variant, owned_by, text, types};
 
 pub(super) fn entity() -> Entity {
@@ -22,7 +22,8 @@ pub(super) fn entity() -> Entity {
         key: None,
         unique_together: &["consumer", "group"],
         ttl: false,
-        credential: false,
+        audit: Audit::Never,
+        rotation: Rotation::None,
         schema: Schema { fields, variant: Variant::None },
     }
 }

@@ -1,6 +1,6 @@
 //! Usernames and passwords of consumers.
 
-use super::{Entity, previous};
+use super::{Audit, Entity, Rotation, previous};
 use crate::schema::{EntityCheck, Fields, Schema, Variant, owned_by, text, types};
 
 pub(super) fn entity() -> Entity {
@@ -26,7 +26,8 @@ pub(super) fn entity() -> Entity {
         key: Some("username"),
         unique_together: &[],
         ttl: false,
-        credential: true,
+        audit: Audit::Always,
+        rotation: Rotation::Secret("password"),
         schema: Schema { fields, variant: Variant::None },
     }
 }

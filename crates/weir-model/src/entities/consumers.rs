@@ -1,6 +1,6 @@
 //! Consumers: who sends requests.
 
-use super::Entity;
+use super::{Audit, Entity, Rotation};
 use crate::schema::{EntityCheck, Fields, Schema, Variant, text, types};
 
 pub(super) fn entity() -> Entity {
@@ -24,7 +24,8 @@ pub(super) fn entity() -> Entity {
         key: Some("username"),
         unique_together: &[],
         ttl: false,
-        credential: false,
+        audit: Audit::Never,
+        rotation: Rotation::None,
         schema: Schema { fields, variant: Variant::None },
     }
 }

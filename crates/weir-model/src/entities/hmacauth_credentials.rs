@@ -1,6 +1,6 @@
 //! Usernames of consumers, and the secrets that they sign requests with.
 
-use super::{Entity, previous};
+use super::{Audit, Entity, Rotation, previous};
 use crate::schema::{Auto, Fields, Schema, Variant, owned_by, text, types};
 
 pub(super) fn entity() -> Entity {
@@ -24,7 +24,8 @@ pub(super) fn entity() -> Entity {
         key: Some("username"),
         unique_together: &[],
         ttl: false,
-        credential: true,
+        audit: Audit::Always,
+        rotation: Rotation::Secret("secret"),
         schema: Schema { fields, variant: Variant::None },
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Entity, previous};
+use super::{Audit, Entity, Rotation, previous};
 use crate::errors::Errors;
 use crate::lua;
 use crate::schema::{
@@ -45,7 +45,8 @@ pub(super) fn entity() -> Entity {
         key: Some("key"),
         unique_together: &[],
         ttl: false,
-        credential: true,
+        audit: Audit::Always,
+        rotation: Rotation::Secret("secret"),
         schema: Schema { fields, variant: Variant::None },
     }
 }

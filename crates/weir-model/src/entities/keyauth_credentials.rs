@@ -1,6 +1,6 @@
 //! API keys of consumers.
 
-use super::Entity;
+use super::{Audit, Entity, Rotation};
 use crate::schema::{Auto, Fields, Schema, Variant, owned_by, text, types};
 
 pub(super) fn entity() -> Entity {
@@ -22,7 +22,8 @@ pub(super) fn entity() -> Entity {
         key: Some("key"),
         unique_together: &[],
         ttl: true,
-        credential: true,
+        audit: Audit::Always,
+        rotation: Rotation::Successor("key"),
         schema: Schema { fields, variant: Variant::None },
     }
 }

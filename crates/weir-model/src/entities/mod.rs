@@ -35,8 +35,10 @@ pub struct Entity {
     pub unique_together: &'static [&'static str],
     /// Whether entities may be given a time to live.
     pub ttl: bool,
-    /// Whether it lets a client in: what happens to it goes to the audit log.
-    pub credential: bool,
+    /// Whether it lets a client in, so that what happens to it goes to the audit log.
+    pub audit: Audit,
+    /// What a rotation mints anew.
+    pub rotation: Rotation,
     /// The definition of its fields.
     pub schema: Schema,
 }
@@ -45,6 +47,28 @@ impl std::fmt::Debug for Entity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name)
     }
+}
+
+/// What of an entity's life goes to the audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audit {
+    /// Nothing: it lets nobody in.
+    Never,
+    /// What an operator does. What the gateway does by itself it does all the time.
+    Operators,
+    /// Everything.
+    Always,
+}
+
+/// What a rotation mints anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// There is nothing to rotate.
+    None,
+    /// Another entity like it, with another value of this field; the old one ends after a time of grace.
+    Successor(&'static str),
+    /// The value of this field; the old one is good for a time of grace.
+    Secret(&'static str),
 }
 
 /// A field whose values are unique.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Entity, previous};
+use super::{Audit, Entity, Rotation, previous};
 use crate::errors::Errors;
 use crate::schema::{Auto, Fields, Schema, Variant, array, boolean, integer, owned_by, text, types};
 
@@ -31,7 +31,8 @@ pub(super) fn credentials() -> Entity {
         key: Some("client_id"),
         unique_together: &[],
         ttl: false,
-        credential: true,
+        audit: Audit::Always,
+        rotation: Rotation::Secret("client_secret"),
         schema: Schema { fields, variant: Variant::None },
     }
 }
@@ -62,7 +63,8 @@ pub(super) fn authorization_codes() -> Entity {
         key: None,
         unique_together: &[],
         ttl: true,
-        credential: false,
+        audit: Audit::Never,
+        rotation: Rotation::None,
         schema: Schema { fields, variant: Variant::None },
     }
 }
@@ -91,7 +93,8 @@ pub(super) fn tokens() -> Entity {
         key: Some("access_token"),
         unique_together: &[],
         ttl: true,
-        credential: true,
+        audit: Audit::Operators,
+        rotation: Rotation::None,
         schema: Schema { fields, variant: Variant::None },
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::Entity;
+use super::{Audit, Entity, Rotation};
 use crate::schema::{Fields, Schema, Variant, abstract_record, boolean, owned_by, set, string, text, types};
 
 pub(super) fn entity() -> Entity {
@@ -32,7 +32,8 @@ pub(super) fn entity() -> Entity {
         key: Some("instance_name"),
         unique_together: &["name", "route", "service", "consumer"],
         ttl: false,
-        credential: false,
+        audit: Audit::Never,
+        rotation: Rotation::None,
         schema: Schema { fields, variant: Variant::Plugin },
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::Entity;
+use super::{Audit, Entity, Rotation};
 use crate::errors::Errors;
 use crate::lua;
 use crate::schema::types::{self, PROTOCOLS, as_text};
@@ -22,7 +22,8 @@ pub(super) fn entity() -> Entity {
         key: Some("name"),
         unique_together: &[],
         ttl: false,
-        credential: false,
+        audit: Audit::Never,
+        rotation: Rotation::None,
         schema: Schema { fields: fields(), variant: Variant::ByFirstOf("protocols", variants()) },
     }
 }

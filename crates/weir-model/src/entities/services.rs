@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Entity;
+use super::{Audit, Entity, Rotation};
 use crate::schema::types::{self, PROTOCOLS};
 use crate::schema::{
     Condition, Conditional, EntityCheck, Fields, Rule, Schema, Shorthand, Variant, array, boolean, foreign,
@@ -18,7 +18,8 @@ pub(super) fn entity() -> Entity {
         key: Some("name"),
         unique_together: &[],
         ttl: false,
-        credential: false,
+        audit: Audit::Never,
+        rotation: Rotation::None,
         schema: Schema { fields: fields(), variant: Variant::None },
     }
 }

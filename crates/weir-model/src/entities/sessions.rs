@@ -1,6 +1,6 @@
 //! Sessions of browsers, where they are kept here and not in a cookie.
 
-use super::Entity;
+use super::{Audit, Entity, Rotation};
 use crate::schema::{Fields, Schema, Variant, integer, text, types};
 
 pub(super) fn entity() -> Entity {
@@ -22,7 +22,8 @@ pub(super) fn entity() -> Entity {
         key: None,
         unique_together: &[],
         ttl: true,
-        credential: false,
+        audit: Audit::Never,
+        rotation: Rotation::None,
         schema: Schema { fields, variant: Variant::None },
     }
 }

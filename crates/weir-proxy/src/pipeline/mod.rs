@@ -83,6 +83,9 @@ pub(crate) async fn run<D: Downstream>(
     let grpc = is_grpc(&ctx.headers);
     let mut life = Life { worker, snapshot, ran: Ran::new(), host_port: head.host_port, grpc };
     let next = life.run(&mut ctx, down).await;
+    if let Some(credential) = ctx.identity.and_then(|identity| identity.credential) {
+        worker.usage.note(credential.id);
+    }
     head.method = ctx.method;
     head.target = ctx.target;
     head.host = ctx.host;

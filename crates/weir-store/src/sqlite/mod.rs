@@ -1,6 +1,7 @@
 //! The store of one machine: a SQLite database in WAL mode with full synchronisation, so that what was committed
 //! survives a crash and the loss of power. One connection writes; a few read beside it.
 
+mod audit;
 mod convert;
 mod migrations;
 mod read;
@@ -18,7 +19,8 @@ use weir_mint::Uuid;
 use weir_model::{Catalog, ENTITIES, Entity, Page, Record};
 
 use crate::{
-    Change, Error, Filter, Listing, Result, Sealer, SecretsAtRest, Store, Stored, Tagging, Transaction,
+    Actor, AuditEntry, Change, Error, Filter, Listing, Result, Sealer, SecretsAtRest, Store, Stored, Tagging,
+    Transaction,
 };
 use rows::Codec;
 
@@ -146,14 +148,28 @@ impl Store for Sqlite {
         Ok(())
     }
 
-    async fn begin(&self) -> Result<Box<dyn Transaction>> {
+    async fn begin(&self, actor: Actor) -> Result<Box<dyn Transaction>> {
         let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Box::new(write::Writing::new(transaction, self.codec.clone())))
+        Ok(Box::new(write::Writing::new(transaction, self.codec.clone(), actor)))
+    }
+
+    async fn audit(&self, about: Option<Uuid>, page: &Page) -> Result<Listing<AuditEntry>> {
+        let mut connection = self.readers.acquire().await?;
+        audit::page(&mut connection, about, page).await
+    }
+
+    async fn last_used(&self, credential: Uuid) -> Result<Option<i64>> {
+        let mut connection = self.readers.acquire().await?;
+        audit::last_used(&mut connection, credential).await
+    }
+
+    async fn put_last_used(&self, used: &[(Uuid, i64)]) -> Result<()> {
+        audit::put_last_used(&self.writer, used).await
     }
 
     async fn reap(&self, limit: usize) -> Result<Vec<Change>> {
         let now = read::now_ms();
-        let mut transaction = self.begin().await?;
+        let mut transaction = self.begin(Actor::Gateway(write::EXPIRY)).await?;
         for entity in ENTITIES.iter().filter(|entity| entity.ttl) {
             let mut connection = self.readers.acquire().await?;
             for id in read::expired(&mut connection, entity, now, limit).await? {

@@ -149,7 +149,7 @@ pub(super) async fn expired(
 }
 
 /// The first `size` of the members found, and the key of the last of them when there were more.
-fn cut<T>(mut members: Vec<T>, size: usize, key: impl Fn(&T) -> String) -> Listing<T> {
+pub(super) fn cut<T>(mut members: Vec<T>, size: usize, key: impl Fn(&T) -> String) -> Listing<T> {
     let more = members.len() > size;
     members.truncate(size);
     let next = if more { members.last().map(key) } else { None };

@@ -6,26 +6,32 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
 use weir_mint::Uuid;
-use weir_model::{Entity, Page, Record};
+use weir_model::{Audit, Entity, Page, Record};
 
-use super::read;
 use super::rows::{self, Codec};
+use super::{audit, read};
 use crate::table::{self, Column};
-use crate::{Change, Digest, Error, Filter, Listing, Result, Stored, Transaction};
+use crate::{Actor, AuditEntry, Change, Digest, Error, Filter, Listing, Result, Stored, Transaction};
 
 /// How many changes are kept for those who follow them.
 const CHANGES_KEPT: i64 = 10_000;
+
+/// The part of the gateway that deletes what is over.
+pub(super) const EXPIRY: &str = "expiry";
 
 /// A transaction under way.
 pub(super) struct Writing {
     inner: sqlx::Transaction<'static, Sqlite>,
     codec: Codec,
     changes: Vec<Change>,
+    actor: Actor,
+    rotating: bool,
+    audited: Vec<AuditEntry>,
 }
 
 impl Writing {
-    pub(super) fn new(inner: sqlx::Transaction<'static, Sqlite>, codec: Codec) -> Self {
-        Self { inner, codec, changes: Vec::new() }
+    pub(super) fn new(inner: sqlx::Transaction<'static, Sqlite>, codec: Codec, actor: Actor) -> Self {
+        Self { inner, codec, changes: Vec::new(), actor, rotating: false, audited: Vec::new() }
     }
 
     fn connection(&mut self) -> &mut SqliteConnection {
@@ -57,6 +63,38 @@ impl Writing {
         Ok(())
     }
 
+    /// Writes to the audit log what belongs there.
+    async fn audit(
+        &mut self,
+        action: &str,
+        entity: &'static Entity,
+        id: Uuid,
+        consumer: Option<Uuid>,
+    ) -> Result<()> {
+        let action = match (action, &self.actor) {
+            ("changed", _) if self.rotating => "rotated",
+            ("deleted", Actor::Gateway(EXPIRY)) => "expired",
+            (action, _) => action,
+        };
+        let Some(entry) = audit::entry(&self.actor, action, entity, id, consumer) else { return Ok(()) };
+        audit::write(self.connection(), &entry).await?;
+        self.audited.push(entry);
+        Ok(())
+    }
+
+    /// Whose a credential is that is about to be deleted.
+    async fn consumer_of(&mut self, entity: &'static Entity, id: Uuid) -> Result<Option<Uuid>> {
+        if entity.audit == Audit::Never || entity.references().all(|(field, _, _)| field != "consumer") {
+            return Ok(None);
+        }
+        let sql = format!("SELECT consumer_id FROM {} WHERE id = $1", entity.name);
+        let found: Option<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(sql))
+            .bind(id.as_bytes().to_vec())
+            .fetch_optional(self.connection())
+            .await?;
+        found.map(|bytes| rows::uuid(&bytes)).transpose()
+    }
+
     /// The digest of an entity's unique secret, where its kind has one. Asked even of entities whose time is over.
     async fn digest_of(&mut self, entity: &'static Entity, id: Uuid) -> Result<Option<Digest>> {
         let column = table::table(entity).columns.iter().find(|column| matches!(column, Column::Digest(_)));
@@ -72,7 +110,7 @@ impl Writing {
     /// Writes a row, its tags and its change.
     async fn put(
         &mut self,
-        sql: &'static str,
+        (action, sql): (&str, &'static str),
         entity: &'static Entity,
         id: Uuid,
         record: &Record,
@@ -91,6 +129,8 @@ impl Writing {
             .find(|u| u.secret)
             .and_then(|u| table::text(record, u.name))
             .map(|secret| self.codec.digest(secret));
+        let consumer = table::reference(record, "consumer").map(rows::parse).transpose()?;
+        self.audit(action, entity, id, consumer).await?;
         let stored = Stored { id, record: record.clone(), expires_at_ms, digest };
         self.note(entity, id, before, Some(Arc::new(stored))).await
     }
@@ -231,7 +271,7 @@ impl Transaction for Writing {
         if self.get(entity, id).await?.is_some() {
             return Err(Error::PrimaryKey(id.to_string()));
         }
-        self.put(&table::table(entity).insert, entity, id, record, expires_at_ms).await
+        self.put(("created", &table::table(entity).insert), entity, id, record, expires_at_ms).await
     }
 
     async fn update(
@@ -241,7 +281,7 @@ impl Transaction for Writing {
         expires_at_ms: Option<i64>,
     ) -> Result<()> {
         let id = rows::id_of(record)?;
-        self.put(&table::table(entity).update, entity, id, record, expires_at_ms).await
+        self.put(("changed", &table::table(entity).update), entity, id, record, expires_at_ms).await
     }
 
     async fn delete(&mut self, entity: &'static Entity, id: Uuid) -> Result<bool> {
@@ -255,6 +295,7 @@ impl Transaction for Writing {
             }
         }
         let before = self.digest_of(entity, id).await?;
+        let consumer = self.consumer_of(entity, id).await?;
         let done = sqlx::query(&*table::table(entity).delete)
             .bind(id.as_bytes().to_vec())
             .execute(self.connection())
@@ -263,12 +304,21 @@ impl Transaction for Writing {
             return Ok(false);
         }
         self.drop_tags(entity, id).await?;
+        if entity.audit != Audit::Never {
+            audit::drop_last_used(self.connection(), id).await?;
+        }
+        self.audit("deleted", entity, id, consumer).await?;
         self.note(entity, id, before, None).await?;
         Ok(true)
     }
 
+    fn rotating(&mut self) {
+        self.rotating = true;
+    }
+
     async fn commit(self: Box<Self>) -> Result<Vec<Change>> {
         self.inner.commit().await?;
+        self.audited.iter().for_each(audit::tell);
         Ok(self.changes)
     }
 }

@@ -50,7 +50,7 @@ async fn every_entity_has_its_table() {
 async fn a_stolen_database_reveals_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path()).await.unwrap();
-    let mut transaction = store.begin().await.unwrap();
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
     let consumer = suite::complete("consumers", serde_json::json!({"username": "a"}));
     transaction.insert(suite::kind("consumers"), &consumer, None).await.unwrap();
     let body = serde_json::json!({"key": "open-sesame-please", "consumer": {"id": consumer["id"]}});

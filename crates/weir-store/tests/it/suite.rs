@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use weir_mint::Uuid;
 use weir_model::{Catalog, Entity, Page, Record, Tags, entity};
-use weir_store::{Error, Filter, Store};
+use weir_store::{Actor, Error, Filter, Store};
 
 pub(crate) async fn all<F, S, T>(make: F)
 where
@@ -66,7 +66,7 @@ pub(crate) fn complete(name: &str, body: Value) -> Record {
 }
 
 async fn put(store: &dyn Store, name: &str, record: &Record) {
-    let mut transaction = store.begin().await.unwrap();
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
     transaction.insert(kind(name), record, None).await.unwrap();
     transaction.commit().await.unwrap();
 }
@@ -92,7 +92,7 @@ async fn what_is_committed_is_found(store: &dyn Store) {
 }
 
 async fn what_is_dropped_leaves_no_trace(store: &dyn Store) {
-    let mut transaction = store.begin().await.unwrap();
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
     transaction.insert(kind("services"), &service(1, "one"), None).await.unwrap();
     assert!(transaction.get(kind("services"), id(1)).await.unwrap().is_some());
     assert!(store.get(kind("services"), id(1)).await.unwrap().is_none(), "seen before it was committed");
@@ -102,7 +102,7 @@ async fn what_is_dropped_leaves_no_trace(store: &dyn Store) {
 
 async fn unique_values_are_unique(store: &dyn Store) {
     put(store, "services", &service(1, "one")).await;
-    let mut transaction = store.begin().await.unwrap();
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
     match transaction.insert(kind("services"), &service(2, "one"), None).await {
         Err(Error::Unique(fields)) => assert_eq!(Value::Object(fields), json!({"name": "one"})),
         other => panic!("{other:?}"),
@@ -122,7 +122,7 @@ async fn unique_values_are_unique(store: &dyn Store) {
         )
     };
     put(store, "acls", &group(1)).await;
-    let mut transaction = store.begin().await.unwrap();
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
     match transaction.insert(kind("acls"), &group(2), None).await {
         Err(Error::Unique(fields)) => {
             assert_eq!(Value::Object(fields), json!({"consumer": {"id": id(1).to_string()}, "group": "g"}));
@@ -132,14 +132,14 @@ async fn unique_values_are_unique(store: &dyn Store) {
     drop(transaction);
 
     put(store, "keyauth_credentials", &key(1, 1, "k")).await;
-    let mut transaction = store.begin().await.unwrap();
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
     let taken = transaction.insert(kind("keyauth_credentials"), &key(2, 1, "k"), None).await;
     assert!(matches!(taken, Err(Error::Unique(_))), "{taken:?}");
 }
 
 async fn references_lead_somewhere(store: &dyn Store) {
     let route = |body: Value| complete("routes", body);
-    let mut transaction = store.begin().await.unwrap();
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
     let record = route(json!({"paths": ["/"], "service": {"id": id(9).to_string()}}));
     match transaction.insert(kind("routes"), &record, None).await {
         Err(Error::Reference { field, entity, id: there }) => {
@@ -160,7 +160,7 @@ async fn deleting_takes_along_or_is_refused(store: &dyn Store) {
         json!({"id": id(2).to_string(), "paths": ["/"], "service": {"id": id(1).to_string()}}),
     );
     put(store, "routes", &route).await;
-    let mut transaction = store.begin().await.unwrap();
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
     match transaction.delete(kind("services"), id(1)).await {
         Err(Error::Referenced { by, entity }) => assert_eq!((by, entity), ("routes", "services")),
         other => panic!("{other:?}"),
@@ -172,7 +172,7 @@ async fn deleting_takes_along_or_is_refused(store: &dyn Store) {
 
     put(store, "consumers", &consumer(1, "a")).await;
     put(store, "keyauth_credentials", &key(2, 1, "k")).await;
-    let mut transaction = store.begin().await.unwrap();
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
     assert!(transaction.delete(kind("consumers"), id(1)).await.unwrap());
     let changes = transaction.commit().await.unwrap();
     let gone: Vec<_> = changes.iter().map(|c| (c.entity.name, c.id, c.now.is_none())).collect();
@@ -230,18 +230,18 @@ async fn tags_are_found(store: &dyn Store) {
     assert_eq!(rest.next, None);
     assert_eq!(store.tags(Some("y"), &page).await.unwrap().members.len(), 2);
 
-    let mut transaction = store.begin().await.unwrap();
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
     transaction.delete(kind("services"), id(1)).await.unwrap();
     transaction.commit().await.unwrap();
     assert_eq!(store.tags(None, &page).await.unwrap().members.len(), 1);
 }
 
 async fn changes_come_in_order(store: &dyn Store) {
-    let mut transaction = store.begin().await.unwrap();
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
     transaction.insert(kind("services"), &service(1, "one"), None).await.unwrap();
     transaction.insert(kind("services"), &service(2, "two"), None).await.unwrap();
     let first = transaction.commit().await.unwrap();
-    let mut transaction = store.begin().await.unwrap();
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
     transaction.update(kind("services"), &service(1, "uno"), None).await.unwrap();
     let second = transaction.commit().await.unwrap();
     let all: Vec<i64> = first.iter().chain(&second).map(|c| c.sequence).collect();
@@ -251,7 +251,7 @@ async fn changes_come_in_order(store: &dyn Store) {
 
 async fn what_ends_is_not_seen(store: &dyn Store) {
     put(store, "consumers", &consumer(1, "a")).await;
-    let mut transaction = store.begin().await.unwrap();
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
     transaction.insert(kind("keyauth_credentials"), &key(1, 1, "k"), Some(1)).await.unwrap();
     transaction.insert(kind("keyauth_credentials"), &key(2, 1, "later"), Some(i64::MAX)).await.unwrap();
     transaction.commit().await.unwrap();
@@ -262,7 +262,7 @@ async fn what_ends_is_not_seen(store: &dyn Store) {
     assert_eq!(listed.members.len(), 1);
     // Its place is free, and reaping finds what is left.
     put(store, "keyauth_credentials", &key(3, 1, "k")).await;
-    let mut transaction = store.begin().await.unwrap();
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
     transaction.update(kind("keyauth_credentials"), &key(3, 1, "k"), Some(1)).await.unwrap();
     transaction.commit().await.unwrap();
     let reaped = store.reap(10).await.unwrap();

@@ -47,6 +47,8 @@ keys! {
         "Origins whose pages may use the Admin API from a browser, besides this machine's own; * for all, which lets any website change the gateway.";
     secrets_at_rest = "encrypted":
         "How secrets are kept in the database: encrypted; digest (API keys and tokens as digests, which are shown once and never again); plain (as Kong keeps them: whoever has the database has them).";
+    api_key_kind = "":
+        "What minted API keys open, such as shop: they are then weir_shop_… with a checksum, which secret scanners recognise (docs/tokens.md). Letters and digits alone if it is not set.";
     auth_lockout_attempts = "0":
         "After so many failed attempts to authenticate, an address (of IPv6: a /64) is answered 429; 0 for never.";
     auth_lockout_window = "60":

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use weir_mint::Secret;
+use weir_mint::{Secret, scannable};
 use weir_plugins::auth::Lockout;
 use weir_proxy::{HeaderSettings, Keepalive, Listen, Settings, Templates, Timeouts};
 use weir_store::SecretsAtRest;
@@ -61,6 +61,7 @@ pub(crate) struct Config {
     pub(crate) admin_origins: Vec<String>,
     pub(crate) secrets_at_rest: SecretsAtRest,
     pub(crate) lockout: Lockout,
+    pub(crate) api_key_kind: Option<scannable::Kind>,
     pub(crate) log_level: String,
     pub(crate) plugins: Vec<String>,
     pub(crate) workers: usize,
@@ -292,6 +293,10 @@ impl Values {
                 "digest" => Ok(SecretsAtRest::Digest),
                 "plain" => Ok(SecretsAtRest::Plain),
                 other => Err(format!("'{other}' is none of encrypted, digest, plain")),
+            })?,
+            api_key_kind: self.parsed("api_key_kind", |text| match text {
+                "" => Ok(None),
+                kind => scannable::Kind::new(kind).map(Some).map_err(|error| error.to_string()),
             })?,
             lockout: Lockout {
                 attempts: self.number("auth_lockout_attempts")?,

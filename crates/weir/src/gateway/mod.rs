@@ -93,7 +93,7 @@ async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<
         levels: levels.clone(),
         node_id: prefix.node_id()?,
     };
-    let admin = Arc::new(Admin::new(store.clone(), catalog, Arc::new(running)));
+    let admin = Arc::new(Admin::new(store.clone(), catalog, Arc::new(running), config.api_key_kind.clone()));
     records.open(&admin);
     let mut apis = Apis::new(admin, certificate);
     // From the first connection on, a signal ends no request.
@@ -447,6 +447,7 @@ async fn until_stopped(
                     let error = anyhow::Error::from(error);
                     tracing::error!("entities whose time is over cannot be deleted: {error:#}");
                 }
+                write_usage(force, &apis.admin).await;
             }
         }
     }
@@ -456,7 +457,16 @@ async fn until_stopped(
     if !in_time {
         tracing::warn!("some requests did not end in time and were cut off");
     }
+    write_usage(force, &apis.admin).await;
     Ok(())
+}
+
+/// Writes down which credentials were used since the last time.
+async fn write_usage(force: &Force, admin: &Admin) {
+    if let Err(error) = admin.put_last_used(&force.take_usage()).await {
+        let error = anyhow::Error::from(error);
+        tracing::error!("when credentials were last used cannot be written down: {error:#}");
+    }
 }
 
 /// A proxy needs two descriptors a request: as many as the host allows.

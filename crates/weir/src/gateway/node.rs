@@ -7,10 +7,11 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use weir_admin::Node;
 use weir_kernel::Purpose;
+use weir_mint::Uuid;
 use weir_plugin::Kind;
 use weir_plugins::auth::Attempts;
 use weir_plugins::prometheus::Registry;
-use weir_proxy::{Builder, Error, Gateway, Listen, Listeners, Settings, Stats};
+use weir_proxy::{Builder, Error, Gateway, Listen, Listeners, Settings, Stats, Usage};
 use weir_store::Change;
 
 use super::changes;
@@ -21,11 +22,13 @@ pub(crate) struct Force {
     builder: Mutex<Builder>,
     /// Gone once the gateway has ended.
     gateway: RwLock<Option<Gateway>>,
+    usage: Arc<Usage>,
 }
 
 impl Force {
     pub(super) fn new(builder: Builder, gateway: Gateway) -> Self {
-        Self { builder: Mutex::new(builder), gateway: RwLock::new(Some(gateway)) }
+        let usage = Arc::clone(gateway.usage());
+        Self { builder: Mutex::new(builder), gateway: RwLock::new(Some(gateway)), usage }
     }
 
     /// Changes the configuration and puts it in force.
@@ -63,6 +66,11 @@ impl Force {
     fn stats(&self) -> Stats {
         let gateway = self.gateway.read().unwrap_or_else(PoisonError::into_inner);
         gateway.as_ref().map(Gateway::stats).unwrap_or_default()
+    }
+
+    /// Which credentials were used since this was asked last.
+    pub(super) fn take_usage(&self) -> Vec<(Uuid, i64)> {
+        self.usage.take()
     }
 
     fn workers(&self) -> usize {
@@ -131,6 +139,10 @@ impl Node for Running {
             return Err("the gateway is stopping".to_owned());
         }
         Ok(())
+    }
+
+    fn last_used(&self, credential: Uuid) -> Option<i64> {
+        self.force.usage.last(credential)
     }
 
     fn metrics(&self, out: &mut String) {

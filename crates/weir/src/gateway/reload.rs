@@ -61,6 +61,7 @@ fn keep_until_restart(before: &Config, next: &mut Config) {
     keep("prefix", &before.prefix, &mut next.prefix);
     keep("nginx_worker_processes", &before.workers, &mut next.workers);
     keep("secrets_at_rest", &before.secrets_at_rest, &mut next.secrets_at_rest);
+    keep("api_key_kind", &before.api_key_kind, &mut next.api_key_kind);
     keep("plugins", &before.plugins, &mut next.plugins);
     keep("admin_listen", &before.admin_listen, &mut next.admin_listen);
     keep("admin_auth", &before.admin_auth, &mut next.admin_auth);
