@@ -93,7 +93,11 @@ impl Failure {
             Self::Store(error) => store(error),
             Self::Source(error) => {
                 tracing::error!(%error, "the Admin API cannot mint");
-                let text = "nothing was changed: the kernel's random number generator gives nothing now";
+                let text = if weir_kernel::is_ready() {
+                    "nothing was changed: the kernel's random number generator gives nothing now"
+                } else {
+                    "nothing was changed: the kernel's random number generator is not ready"
+                };
                 let mut answer = respond::message(StatusCode::SERVICE_UNAVAILABLE, text);
                 answer.headers_mut().insert(http::header::RETRY_AFTER, http::HeaderValue::from_static("5"));
                 answer

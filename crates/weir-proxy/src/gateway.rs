@@ -229,6 +229,7 @@ fn run(
         Err(error) => return tracing::error!(%error, number, "a worker has no event loop"),
     };
     runtime.block_on(async move {
+        tls::watch();
         let ids = RequestIds::new(u16::try_from(number).unwrap_or(u16::MAX));
         let worker = Rc::new(Worker::new(current, stats, usage, ids, Rc::default()));
         obey(worker, orders).await;

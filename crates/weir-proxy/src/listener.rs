@@ -105,6 +105,10 @@ async fn serve(
         return serve_either(stream, client, http2, worker).await;
     };
     client.scheme = Scheme::Https;
+    // A handshake draws, and what aws-lc draws would wait, with the whole worker.
+    if !weir_kernel::is_ready() {
+        return tracing::debug!(peer = %client.peer, "no TLS before the kernel's random number generator is ready");
+    }
     let patience = worker.snapshot().settings.timeouts.handshake;
     let stream = match timeout(patience, TlsAcceptor::from(config).accept(stream)).await {
         Ok(Ok(stream)) => stream,

@@ -4,6 +4,7 @@
 //! name (username, key, client_id) and its id, and the secret that it had is good beside the new one until then.
 
 use serde_json::{Value, json};
+use weir_mint::scannable;
 use weir_model::typed::Previous;
 use weir_model::{Record, Rotation, Source, Violations};
 use weir_store::Stored;
@@ -57,7 +58,7 @@ pub(super) async fn rotate(admin: &Admin, request: &Request, place: Place<'_>) -
     let wish = Wish::read(&mut args, place)?;
     match place.entity.rotation {
         Rotation::None => Err(Failure::NotFound),
-        Rotation::Successor(field) => succeed(admin, request, place, field, wish, &minted).await,
+        Rotation::Successor(field) => succeed(admin, request, place, field, wish, minted).await,
         Rotation::Secret(field) => renew(admin, request, place, field, wish, &minted).await,
     }
 }
@@ -69,7 +70,7 @@ async fn succeed(
     place: Place<'_>,
     field: &'static str,
     wish: Wish,
-    minted: &Minted,
+    minted: Minted,
 ) -> Result<Answer, Failure> {
     let _turn = admin.writing.lock().await;
     let mut transaction = admin.store.begin(request.actor()).await?;
@@ -78,10 +79,13 @@ async fn succeed(
     for name in ["id", "created_at", field] {
         fields.shift_remove(name);
     }
+    // A key that says what it opens has a successor that says the same.
+    let kind = before.record.get(field).and_then(Value::as_str).and_then(scannable::recognise);
+    let minted = minted.or_kind(kind);
     if let Some(secret) = wish.secret {
         fields.insert(field.to_owned(), json!(secret));
     }
-    let record = place.entity.schema.create(fields, &admin.catalog, minted)?;
+    let record = place.entity.schema.create(fields, &admin.catalog, &minted)?;
     transaction.insert(place.entity, &record, before.expires_at_ms).await?;
     let mut ends_at_ms = now_ms() + wish.grace_s * 1000;
     if wish.grace_s == 0 {

@@ -317,6 +317,11 @@ impl Minted {
         };
         Ok(Self { kind })
     }
+
+    /// The same, with this kind where there is none.
+    pub(super) fn or_kind(self, kind: Option<scannable::Kind>) -> Self {
+        Self { kind: self.kind.or(kind) }
+    }
 }
 
 impl Source for Minted {

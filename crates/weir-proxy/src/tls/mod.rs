@@ -3,18 +3,20 @@
 mod certificate;
 mod provider;
 mod served;
+mod tickets;
 mod verify;
 
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use rustls::server::WebPkiClientVerifier;
+use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::CertificateDer;
 
 pub use certificate::{CertificateError, Identity};
 pub(crate) use provider::provider;
 pub use served::Certificate;
+pub(crate) use tickets::watch;
 
 /// The configuration of a listener.
 ///
@@ -26,6 +28,7 @@ pub(crate) fn server_config(
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
     let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::clone(certificate) as _);
+    resume_by_tickets(&mut config);
     config.alpn_protocols = match http2 {
         true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
         false => vec![b"http/1.1".to_vec()],
@@ -57,8 +60,15 @@ pub fn private_server_config(
         }
     };
     let mut config = builder.with_cert_resolver(Arc::clone(certificate) as _);
+    resume_by_tickets(&mut config);
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Lets clients come back by a ticket, and keeps no session.
+fn resume_by_tickets(config: &mut ServerConfig) {
+    config.ticketer = Arc::new(&*tickets::TICKETS);
+    config.session_storage = Arc::new(NoServerSessionStorage {});
 }
 
 /// Configurations for connections to services, made when the first service needs them.

@@ -2,7 +2,8 @@
 //! weir-kernel.
 //!
 //! aws-lc keeps a generator of its own, whose state a snapshot of a machine copies. So the keys of the Diffie-Hellman
-//! exchanges are drawn from the kernel and handed to it. These draws stay inside aws-lc: keys and encapsulations of ML-KEM,
+//! exchanges are drawn from the kernel and handed to it. No draw of ours waits, as that would hold up a whole worker: nobody
+//! begins a handshake before the kernel's generator is ready. These draws stay inside aws-lc: keys and encapsulations of ML-KEM,
 //! which is only ever combined with an X25519 exchange of ours (draft-ietf-tls-ecdhe-mlkem), and ECDSA's nonce, into
 //! which aws-lc mixes the key and the message.
 
@@ -36,7 +37,7 @@ struct Kernel;
 
 impl SecureRandom for Kernel {
     fn fill(&self, bytes: &mut [u8]) -> Result<(), GetRandomFailed> {
-        weir_kernel::fill_for(Purpose::Tls, bytes).map_err(|_| GetRandomFailed)
+        weir_kernel::try_fill_for(Purpose::Tls, bytes).map_err(|_| GetRandomFailed)
     }
 }
 
@@ -70,7 +71,7 @@ impl Curve {
         let bytes = &mut bytes[..self.key_len()];
         // Of the curves' private keys, all but one in 2^32 strings of their length are good; the others are drawn again.
         for _ in 0..8 {
-            weir_kernel::fill_for(Purpose::Tls, bytes).map_err(|_| Error::FailedToGetRandomBytes)?;
+            weir_kernel::try_fill_for(Purpose::Tls, bytes).map_err(|_| Error::FailedToGetRandomBytes)?;
             let Ok(private) = PrivateKey::from_private_key(self.algorithm(), bytes) else { continue };
             let public = private.compute_public_key().map_err(|_| broken())?;
             return Ok(Ephemeral { curve: self, private, public: public.as_ref().to_vec() });

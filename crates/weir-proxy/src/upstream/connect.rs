@@ -43,6 +43,10 @@ async fn handshake(
     tls: &ClientConfigs,
 ) -> Result<Upstream, Failure> {
     let wrong = |error: String| Failure::Connect(io::Error::other(error));
+    // A handshake draws, and what aws-lc draws would wait, with the whole worker.
+    if !weir_kernel::is_ready() {
+        return Err(wrong("the kernel's random number generator is not ready for TLS".to_owned()));
+    }
     let server = ServerName::try_from(&**name).map_err(|error| wrong(error.to_string()))?.to_owned();
     let config = tls.get(verify).map_err(|error| wrong(error.to_string()))?;
     let stream = TlsConnector::from(config).connect(server, stream).await.map_err(Failure::Connect)?;

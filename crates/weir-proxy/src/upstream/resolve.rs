@@ -22,6 +22,12 @@ impl Resolver {
             return Ok(SocketAddr::new(ip, port));
         }
         let wrong = |why: String| Failure::Resolve(format!("{host}: {why}"));
+        // The resolver draws for its questions, and would wait, with the whole worker. The C library asks in a thread.
+        if !weir_kernel::is_ready() {
+            let found =
+                tokio::net::lookup_host((host, port)).await.map_err(|error| wrong(error.to_string()))?;
+            return found.into_iter().next().ok_or_else(|| wrong("no address".to_owned()));
+        }
         if self.inner.get().is_none() {
             let made = TokioResolver::builder_tokio().and_then(|builder| builder.build());
             let _ = self.inner.set(made.map_err(|error| wrong(error.to_string()))?);

@@ -61,7 +61,7 @@ pub(crate) fn run(config: Config, reload: &Reload<'_>) -> Result<()> {
     raise_descriptor_limit();
     let prefix = Prefix::make(&config.prefix)?;
     let _lock = lock::Lock::take(&prefix.lock())?;
-    wait_for_randomness()?;
+    wait_for_randomness(&config, &prefix)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("no event loop")?;
     runtime.block_on(serve(config, &prefix, levels, reload))
@@ -112,19 +112,47 @@ async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<
     Ok(())
 }
 
-/// Nothing is served before the kernel's generator is ready. Handshakes, ids and credentials are drawn on threads that
-/// serve everybody, and a draw that waits there would hold up all of them; once ready, the generator stays so until the
-/// next boot, so no draw ever waits after this.
-fn wait_for_randomness() -> Result<()> {
+/// Waits for the kernel's generator where this start has to mint something; says that it is not ready where not.
+///
+/// A gateway that has its keys already goes on proxying with the credentials that it knows. Until the generator is ready,
+/// whatever has to be drawn is refused: TLS handshakes, new credentials, tokens, sessions. Once ready, the generator stays
+/// so until the next boot, so that no draw ever waits.
+fn wait_for_randomness(config: &Config, prefix: &Prefix) -> Result<()> {
     // What waiting would not mend is an error at once.
-    let mut ready = weir_kernel::wait_ready(Duration::ZERO);
-    while ready == Err(weir_kernel::Error::NotReady) {
-        tracing::warn!(
-            "waiting for the kernel's random number generator: nothing is served before it is ready (weir doctor says what it lacks)"
-        );
-        ready = weir_kernel::wait_ready(SAY_WAITING);
+    match weir_kernel::wait_ready(Duration::ZERO) {
+        Err(weir_kernel::Error::NotReady) => {}
+        ready => return ready.context("nothing can be drawn"),
     }
-    ready.context("nothing can be drawn")
+    if must_mint(config, prefix) {
+        let mut ready = Err(weir_kernel::Error::NotReady);
+        while ready == Err(weir_kernel::Error::NotReady) {
+            tracing::warn!(
+                "waiting for the kernel's random number generator: this first start has keys to draw (weir doctor says what it lacks)"
+            );
+            ready = weir_kernel::wait_ready(SAY_WAITING);
+        }
+        return ready.context("nothing can be drawn");
+    }
+    tracing::warn!(
+        "the kernel's random number generator is not ready: until it is, TLS and everything that mints are refused, and only known credentials over plain HTTP are served (weir doctor says what it lacks)"
+    );
+    // Somebody has to wait in the kernel: it gathers entropy from its own timing only then.
+    let waiting = std::thread::Builder::new().name("weir-wait-ready".to_owned()).spawn(|| {
+        while weir_kernel::wait_ready(SAY_WAITING) == Err(weir_kernel::Error::NotReady) {
+            tracing::warn!("the kernel's random number generator is still not ready");
+        }
+        if weir_kernel::is_ready() {
+            tracing::info!("the kernel's random number generator is ready");
+        }
+    });
+    waiting.map(drop).context("no thread to wait for the kernel's random number generator")
+}
+
+/// Whether this start has something to draw: the keys and the token of the first one.
+fn must_mint(config: &Config, prefix: &Prefix) -> bool {
+    let token =
+        config.admin_token.is_none() && config.admin_listen.iter().any(|one| needs_token(config, one));
+    prefix.must_mint(token, config.certificate.is_none())
 }
 
 /// The plugins that entities may name.

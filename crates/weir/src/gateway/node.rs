@@ -138,6 +138,11 @@ impl Node for Running {
         if self.force.workers() == 0 {
             return Err("the gateway is stopping".to_owned());
         }
+        if !weir_kernel::is_ready() {
+            return Err(
+                "the kernel's random number generator is not ready: TLS and minting are refused".to_owned()
+            );
+        }
         Ok(())
     }
 

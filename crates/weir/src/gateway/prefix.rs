@@ -23,6 +23,9 @@ use weir_mint::{Secret, Uuid};
 /// What the Admin API asks for, where it asks.
 const ADMIN_TOKEN: &str = "secrets/admin.token";
 
+/// What the node calls itself.
+const NODE_ID: &str = "node.id";
+
 /// A gateway's folder.
 pub(crate) struct Prefix {
     folder: PathBuf,
@@ -100,9 +103,19 @@ impl Prefix {
         all.into_iter().filter(|path| !path.exists()).collect()
     }
 
+    /// Whether a file is missing that holds something minted: a key, an id, and where they are asked for the Admin API's token
+    /// and the certificate.
+    pub(super) fn must_mint(&self, admin_token: bool, certificate: bool) -> bool {
+        let token = admin_token.then(|| self.folder.join(ADMIN_TOKEN));
+        let pair = certificate.then(|| [self.certificate(), self.certificate_key()]);
+        let mut all = [self.store_key(), self.folder.join(NODE_ID)].into_iter();
+        let more = token.into_iter().chain(pair.into_iter().flatten());
+        all.any(|path| !path.exists()) || more.into_iter().any(|path| !path.exists())
+    }
+
     /// What the node calls itself: minted once.
     pub(super) fn node_id(&self) -> Result<String> {
-        let text = self.text_made_once("node.id", 0o644, || Ok(Secret::new(Uuid::v4()?.to_string())))?;
+        let text = self.text_made_once(NODE_ID, 0o644, || Ok(Secret::new(Uuid::v4()?.to_string())))?;
         Ok(text.expose().to_owned())
     }
 
