@@ -5,7 +5,7 @@
 //! here.
 //!
 //! A write that was answered 2xx is durable and in force on this node: it was committed by the store, then put in force
-//! through [`Node::apply`], then answered, one write after the other.
+//! through [`Node::apply`], in the order of commits, then answered.
 //!
 //! Deliberately absent: the proxy. What of it the API shows or changes goes through [`Node`].
 
@@ -24,7 +24,6 @@ mod status;
 use std::sync::Arc;
 
 use serde_json::Value;
-use tokio::sync::Mutex;
 use weir_mint::{Uuid, scannable};
 use weir_model::Catalog;
 use weir_store::{Change, Store};
@@ -82,8 +81,6 @@ pub struct Admin {
     node: Arc<dyn Node>,
     /// What API keys are minted as where nobody says; `None` for letters and digits alone.
     key_kind: Option<scannable::Kind>,
-    /// Held from a transaction's beginning until its changes are in force, so that they are in the order of commits.
-    writing: Mutex<()>,
 }
 
 impl Admin {
@@ -94,7 +91,9 @@ impl Admin {
         node: Arc<dyn Node>,
         key_kind: Option<scannable::Kind>,
     ) -> Self {
-        Self { store, catalog, node, key_kind, writing: Mutex::new(()) }
+        let follower = Arc::clone(&node);
+        store.follow(Arc::new(move |changes| follower.apply(changes)));
+        Self { store, catalog, node, key_kind }
     }
 
     /// Writes down when credentials were last good for something, epoch milliseconds.
@@ -110,12 +109,6 @@ impl Admin {
     /// # Errors
     /// When the store fails.
     pub async fn reap(&self) -> Result<usize, weir_store::Error> {
-        let _turn = self.writing.lock().await;
-        let changes = self.store.reap(1000).await?;
-        let count = changes.len();
-        if count > 0 {
-            self.node.apply(changes);
-        }
-        Ok(count)
+        Ok(self.store.reap(1000).await?.len())
     }
 }

@@ -40,14 +40,12 @@ impl Admin {
     /// # Errors
     /// When one of them cannot be done.
     pub async fn apply_steps(&self, steps: Vec<Step>) -> Result<Vec<Record>, RecordsError> {
-        let _turn = self.writing.lock().await;
         let mut transaction = self.store.begin(Actor::Gateway("proxy")).await.map_err(from_store)?;
         let mut records = Vec::with_capacity(steps.len());
         for step in steps {
             records.extend(self.step(&mut *transaction, step).await?);
         }
-        let changes = transaction.commit().await.map_err(from_store)?;
-        self.node.apply(changes);
+        transaction.commit().await.map_err(from_store)?;
         Ok(records)
     }
 

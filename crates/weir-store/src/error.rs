@@ -87,6 +87,16 @@ pub enum Error {
     Random(#[from] weir_kernel::Error),
 }
 
+impl Error {
+    /// The same again, for another who is to be told of it.
+    pub(crate) fn same(&self) -> Self {
+        match self {
+            Self::Full => Self::Full,
+            other => Self::Database(sqlx::Error::Protocol(other.to_string())),
+        }
+    }
+}
+
 /// SQLITE_FULL, the primary result code (sqlite.org/rescode.html).
 const SQLITE_FULL: &str = "13";
 

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use weir_mint::Uuid;
+use weir_model::typed::{Consumer, KeyCredential};
 use weir_model::{Entity, Page, Record, Tags};
 
 pub use error::{Error, Result};
@@ -101,6 +102,24 @@ pub struct AuditEntry {
     pub consumer: Option<Uuid>,
 }
 
+/// An entity as a start reads it. Those that there may be very many of come with no more than look-ups need.
+#[derive(Clone, Debug)]
+pub enum Loaded {
+    /// A consumer.
+    Consumer(Consumer),
+    /// An API key that can be shown.
+    Key {
+        /// The key's credential.
+        credential: KeyCredential,
+        /// The keyed digest of the key.
+        digest: Digest,
+        /// When it ends of itself, epoch milliseconds.
+        expires_at_ms: Option<i64>,
+    },
+    /// Any other, whole.
+    Other(&'static Entity, Box<Stored>),
+}
+
 /// That an entity carries a tag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tagging {
@@ -127,8 +146,15 @@ pub trait Store: Send + Sync {
     /// A page of a collection.
     async fn list(&self, entity: &'static Entity, filter: &Filter, page: &Page) -> Result<Listing<Stored>>;
 
+    /// Everything, in an order in which each entity comes after those that it refers to.
+    async fn load(&self, each: &mut (dyn FnMut(Loaded) + Send)) -> Result<()>;
+
     /// A page of tags: all, or those of this name.
     async fn tags(&self, tag: Option<&str>, page: &Page) -> Result<Listing<Tagging>>;
+
+    /// Says who puts committed changes in force: called with them in the order of commits, before those who made them are
+    /// told. Only the first is listened to.
+    fn follow(&self, follower: Arc<dyn Fn(Vec<Change>) + Send + Sync>);
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<()>;
@@ -201,6 +227,6 @@ pub trait Transaction: Send {
     /// Says that what changes from here on is a rotation, for the audit log.
     fn rotating(&mut self);
 
-    /// Makes the changes last.
+    /// Makes the changes last, and in force; then gives them. Writers that wait for each other share one wait for the disk.
     async fn commit(self: Box<Self>) -> Result<Vec<Change>>;
 }

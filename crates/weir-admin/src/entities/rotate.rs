@@ -72,7 +72,6 @@ async fn succeed(
     wish: Wish,
     minted: Minted,
 ) -> Result<Answer, Failure> {
-    let _turn = admin.writing.lock().await;
     let mut transaction = admin.store.begin(request.actor()).await?;
     let before = write::locate(&mut *transaction, place).await?.ok_or(Failure::NotFound)?;
     let mut fields = before.record.clone();
@@ -96,7 +95,7 @@ async fn succeed(
         transaction.rotating();
         transaction.update(place.entity, &before.record, Some(ends_at_ms)).await?;
     }
-    admin.node.apply(transaction.commit().await?);
+    transaction.commit().await?;
     let successor = Stored { id: before.id, record, expires_at_ms: before.expires_at_ms, digest: None };
     let rotated = json!({"id": before.id.to_string(), "ends_at": ends_at_ms / 1000});
     Ok(answer(show(admin, place.entity, successor), [("rotated", rotated)]))
@@ -118,7 +117,6 @@ async fn renew(
     let mut changes = Record::from_iter([(field.to_owned(), json!(secret))]);
     secrets::hash_passwords(place.entity, &mut changes, false).await?;
 
-    let _turn = admin.writing.lock().await;
     let mut transaction = admin.store.begin(request.actor()).await?;
     let before = write::locate(&mut *transaction, place).await?.ok_or(Failure::NotFound)?;
     let mut told = Some((field, json!(secret)));
@@ -137,7 +135,7 @@ async fn renew(
     secrets::hash_client_secret(place.entity, &mut record, true).await?;
     transaction.rotating();
     transaction.update(place.entity, &record, before.expires_at_ms).await?;
-    admin.node.apply(transaction.commit().await?);
+    transaction.commit().await?;
     let stored = Stored { id: before.id, record, expires_at_ms: before.expires_at_ms, digest: None };
     let rotated = ("rotated", json!({"ends_at": ends_at_ms / 1000}));
     // What only its hash is kept of is told this once.

@@ -29,7 +29,6 @@ pub(super) async fn create(
     let args = read_args(request)?;
     let mut fields = typed(admin, entity, args, None);
     secrets::hash_passwords(entity, &mut fields, secrets::as_is(request)).await?;
-    let _turn = admin.writing.lock().await;
     let mut transaction = admin.store.begin(request.actor()).await?;
     let life = take_ttl(entity, &mut fields)?;
     let minted = Minted::for_request(admin, entity, &mut fields)?;
@@ -42,7 +41,7 @@ pub(super) async fn create(
     let untold = secrets::hash_client_secret(entity, &mut record, brought).await?;
     check_protocols(&mut *transaction, entity, &record).await?;
     transaction.insert(entity, &record, life.unwrap_or_default().end()).await?;
-    let mut stored = finish(admin, transaction, entity).await?;
+    let mut stored = finish(transaction, entity).await?;
     if let Some(untold) = untold {
         stored.record.insert("client_secret".to_owned(), untold);
     }
@@ -55,7 +54,6 @@ pub(super) async fn put(admin: &Admin, request: &Request, place: Place<'_>) -> R
     let args = read_args(request)?;
     let mut fields = typed(admin, entity, args, None);
     secrets::hash_passwords(entity, &mut fields, secrets::as_is(request)).await?;
-    let _turn = admin.writing.lock().await;
     let mut transaction = admin.store.begin(request.actor()).await?;
     let before = locate(&mut *transaction, place).await?;
     let life = take_ttl(entity, &mut fields)?;
@@ -84,7 +82,7 @@ pub(super) async fn put(admin: &Admin, request: &Request, place: Place<'_>) -> R
         Some(_) => transaction.update(entity, &record, end).await?,
         None => transaction.insert(entity, &record, end).await?,
     }
-    let mut stored = finish(admin, transaction, entity).await?;
+    let mut stored = finish(transaction, entity).await?;
     if let Some(untold) = untold {
         stored.record.insert("client_secret".to_owned(), untold);
     }
@@ -96,7 +94,6 @@ pub(super) async fn patch(admin: &Admin, request: &Request, place: Place<'_>) ->
     let entity = place.entity;
     let mut args = read_args(request)?;
     secrets::hash_passwords(entity, &mut args.fields, secrets::as_is(request)).await?;
-    let _turn = admin.writing.lock().await;
     let mut transaction = admin.store.begin(request.actor()).await?;
     let Some(before) = locate(&mut *transaction, place).await? else {
         let plain = place.of.is_some() || matches!(entity.schema.variant, Variant::Plugin);
@@ -119,36 +116,30 @@ pub(super) async fn patch(admin: &Admin, request: &Request, place: Place<'_>) ->
     check_protocols(&mut *transaction, entity, &record).await?;
     let end = life.map_or(before.expires_at_ms, Life::end);
     transaction.update(entity, &record, end).await?;
-    let stored = finish(admin, transaction, entity).await?;
+    let stored = finish(transaction, entity).await?;
     Ok(shown(admin, StatusCode::OK, entity, stored))
 }
 
 /// Deletes an entity, and those that go with it.
 pub(super) async fn delete(admin: &Admin, request: &Request, place: Place<'_>) -> Result<Answer, Failure> {
-    let _turn = admin.writing.lock().await;
     let mut transaction = admin.store.begin(request.actor()).await?;
     let Some(stored) = locate(&mut *transaction, place).await? else {
         // What is to be gone is gone; only below another entity Kong looks first.
         return if place.of.is_some() { Err(Failure::NotFound) } else { Ok(respond::no_content()) };
     };
     transaction.delete(place.entity, stored.id).await?;
-    admin.node.apply(transaction.commit().await?);
+    transaction.commit().await?;
     Ok(respond::no_content())
 }
 
-/// Commits, puts the changes in force, and gives the entity that they are about.
-async fn finish(
-    admin: &Admin,
-    transaction: Box<dyn Transaction>,
-    entity: &'static Entity,
-) -> Result<Stored, Failure> {
+/// Commits, and gives the entity that the changes are about.
+async fn finish(transaction: Box<dyn Transaction>, entity: &'static Entity) -> Result<Stored, Failure> {
     let changes = transaction.commit().await?;
     let stored = changes
         .iter()
         .rev()
         .find(|change| change.entity.name == entity.name)
         .and_then(|change| change.now.clone());
-    admin.node.apply(changes);
     stored.map(|stored| Stored::clone(&stored)).ok_or(Failure::NotFound)
 }
 

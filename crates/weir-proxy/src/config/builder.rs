@@ -109,7 +109,7 @@ impl Builder {
             sessions: Index::default(),
             groups: SharedMap::default(),
             digester,
-            names: std::hash::RandomState::new(),
+            names: [std::hash::RandomState::new(), std::hash::RandomState::new()],
         };
         Self {
             snapshot,

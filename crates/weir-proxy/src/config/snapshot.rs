@@ -12,7 +12,7 @@ use weir_router::{Match, Request, Router};
 
 use super::index::Index;
 use super::plugins::{Id, Instance, Order, Plugins};
-use super::shared_map::{Key, SharedMap};
+use super::shared_map::SharedMap;
 use super::target::Target;
 use crate::{Settings, clock};
 
@@ -27,15 +27,9 @@ pub(super) struct KeyEntry {
     pub(super) expires_at_ms: i64,
 }
 
-/// A name, hashed with a key that differs from process to process.
-#[derive(Clone, PartialEq, Eq)]
-pub(super) struct Name(pub(super) Box<str>, pub(super) u64);
-
-impl Key for Name {
-    fn hash(&self) -> u64 {
-        self.1
-    }
-}
+/// A name as 128 bits of a hash with keys that differ from process to process: names are an operator's choice, and no two
+/// of them are found that agree in all of it.
+pub(super) type Name = [u8; 16];
 
 /// One version of the configuration. Immutable; cheap to clone.
 #[derive(Clone)]
@@ -56,7 +50,7 @@ pub struct Snapshot {
     pub(super) sessions: Index<StoredSession>,
     pub(super) groups: SharedMap<Id, Arc<[Box<str>]>>,
     pub(super) digester: Digester,
-    pub(super) names: std::hash::RandomState,
+    pub(super) names: [std::hash::RandomState; 2],
 }
 
 impl Snapshot {
@@ -87,7 +81,8 @@ impl Snapshot {
 
     pub(super) fn name(&self, name: &str) -> Name {
         use std::hash::BuildHasher;
-        Name(name.into(), self.names.hash_one(name))
+        let [low, high] = self.names.each_ref().map(|state| u128::from(state.hash_one(name)));
+        (high << 64 | low).to_le_bytes()
     }
 }
 

@@ -3,6 +3,8 @@
 
 mod audit;
 mod convert;
+mod group;
+mod load;
 mod migrations;
 mod read;
 mod rows;
@@ -19,9 +21,10 @@ use weir_mint::Uuid;
 use weir_model::{Catalog, ENTITIES, Entity, Page, Record};
 
 use crate::{
-    Actor, AuditEntry, Change, Error, Filter, Listing, Result, Sealer, SecretsAtRest, Store, Stored, Tagging,
-    Transaction,
+    Actor, AuditEntry, Change, Error, Filter, Listing, Loaded, Result, Sealer, SecretsAtRest, Store, Stored,
+    Tagging, Transaction,
 };
+use group::Gathering;
 use rows::Codec;
 
 /// Connections that read.
@@ -35,6 +38,7 @@ const BUSY: Duration = Duration::from_secs(5);
 pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
+    gathering: Arc<Gathering>,
     codec: Codec,
 }
 
@@ -89,7 +93,8 @@ impl Sqlite {
             .min_connections(0)
             .idle_timeout(Duration::from_secs(60))
             .connect_lazy_with(options.create_if_missing(false).pragma("query_only", "ON"));
-        Ok(Self { writer, readers, codec })
+        let gathering = Arc::new(Gathering::new(writer.clone()));
+        Ok(Self { writer, readers, gathering, codec })
     }
 
     /// Closes all connections, and folds the write-ahead log into the database.
@@ -138,9 +143,17 @@ impl Store for Sqlite {
         read::list(&mut connection, &self.codec, entity, filter, page).await
     }
 
+    async fn load(&self, each: &mut (dyn FnMut(Loaded) + Send)) -> Result<()> {
+        load::run(&self.readers, &self.codec, each).await
+    }
+
     async fn tags(&self, tag: Option<&str>, page: &Page) -> Result<Listing<Tagging>> {
         let mut connection = self.readers.acquire().await?;
         read::tags(&mut connection, tag, page).await
+    }
+
+    fn follow(&self, follower: Arc<dyn Fn(Vec<Change>) + Send + Sync>) {
+        self.gathering.follow(follower);
     }
 
     async fn ping(&self) -> Result<()> {
@@ -149,8 +162,7 @@ impl Store for Sqlite {
     }
 
     async fn begin(&self, actor: Actor) -> Result<Box<dyn Transaction>> {
-        let transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(Box::new(write::Writing::new(transaction, self.codec.clone(), actor)))
+        Ok(Box::new(write::Writing::new(self.gathering.turn().await?, self.codec.clone(), actor)))
     }
 
     async fn audit(&self, about: Option<Uuid>, page: &Page) -> Result<Listing<AuditEntry>> {
@@ -169,12 +181,19 @@ impl Store for Sqlite {
 
     async fn reap(&self, limit: usize) -> Result<Vec<Change>> {
         let now = read::now_ms();
-        let mut transaction = self.begin(Actor::Gateway(write::EXPIRY)).await?;
+        let mut over = Vec::new();
         for entity in ENTITIES.iter().filter(|entity| entity.ttl) {
             let mut connection = self.readers.acquire().await?;
-            for id in read::expired(&mut connection, entity, now, limit).await? {
-                transaction.delete(entity, id).await?;
-            }
+            let expired = read::expired(&mut connection, entity, now, limit - over.len()).await?;
+            over.extend(expired.into_iter().map(|id| (entity, id)));
+        }
+        // Nobody waits for the disk when there is nothing to write.
+        if over.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut transaction = self.begin(Actor::Gateway(write::EXPIRY)).await?;
+        for (entity, id) in over {
+            transaction.delete(entity, id).await?;
         }
         transaction.commit().await
     }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
-use sqlx::{AssertSqlSafe, Sqlite, SqliteConnection};
+use sqlx::{AssertSqlSafe, SqliteConnection};
 use weir_mint::Uuid;
 use weir_model::{Audit, Entity, Page, Record};
 
+use super::group::Turn;
 use super::rows::{self, Codec};
 use super::{audit, read};
 use crate::table::{self, Column};
@@ -21,7 +22,7 @@ pub(super) const EXPIRY: &str = "expiry";
 
 /// A transaction under way.
 pub(super) struct Writing {
-    inner: sqlx::Transaction<'static, Sqlite>,
+    turn: Turn,
     codec: Codec,
     changes: Vec<Change>,
     actor: Actor,
@@ -30,12 +31,12 @@ pub(super) struct Writing {
 }
 
 impl Writing {
-    pub(super) fn new(inner: sqlx::Transaction<'static, Sqlite>, codec: Codec, actor: Actor) -> Self {
-        Self { inner, codec, changes: Vec::new(), actor, rotating: false, audited: Vec::new() }
+    pub(super) fn new(turn: Turn, codec: Codec, actor: Actor) -> Self {
+        Self { turn, codec, changes: Vec::new(), actor, rotating: false, audited: Vec::new() }
     }
 
-    fn connection(&mut self) -> &mut SqliteConnection {
-        &mut self.inner
+    fn connection(&mut self) -> Result<&mut SqliteConnection> {
+        self.turn.connection()
     }
 
     /// Notes a change: in the feed, and for the one who commits.
@@ -50,13 +51,13 @@ impl Writing {
             sqlx::query_scalar("INSERT INTO changes (entity, id) VALUES ($1, $2) RETURNING sequence")
                 .bind(entity.name)
                 .bind(id.as_bytes().to_vec())
-                .fetch_one(self.connection())
+                .fetch_one(self.connection()?)
                 .await?;
         // Now and then is often enough, and costs a write nothing the other times.
         if sequence % 1000 == 0 {
             sqlx::query("DELETE FROM changes WHERE sequence <= $1")
                 .bind(sequence - CHANGES_KEPT)
-                .execute(self.connection())
+                .execute(self.connection()?)
                 .await?;
         }
         self.changes.push(Change { sequence, entity, id, before, now });
@@ -77,7 +78,7 @@ impl Writing {
             (action, _) => action,
         };
         let Some(entry) = audit::entry(&self.actor, action, entity, id, consumer) else { return Ok(()) };
-        audit::write(self.connection(), &entry).await?;
+        audit::write(self.connection()?, &entry).await?;
         self.audited.push(entry);
         Ok(())
     }
@@ -90,7 +91,7 @@ impl Writing {
         let sql = format!("SELECT consumer_id FROM {} WHERE id = $1", entity.name);
         let found: Option<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(id.as_bytes().to_vec())
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection()?)
             .await?;
         found.map(|bytes| rows::uuid(&bytes)).transpose()
     }
@@ -102,7 +103,7 @@ impl Writing {
         let sql = format!("SELECT {} FROM {} WHERE id = $1", column.name(), entity.name);
         let found: Option<Option<Vec<u8>>> = sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(id.as_bytes().to_vec())
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection()?)
             .await?;
         Ok(found.flatten().and_then(|bytes| bytes.try_into().ok()))
     }
@@ -122,7 +123,7 @@ impl Writing {
         let body = self.codec.encode(entity, id, record)?;
         let query = sqlx::query(sql).bind(id.as_bytes().to_vec()).bind(body);
         let query = self.codec.bind(query, table::table(entity), record, expires_at_ms)?;
-        query.execute(self.connection()).await?;
+        query.execute(self.connection()?).await?;
         self.put_tags(entity, id, record).await?;
         let digest = entity
             .unique()
@@ -146,7 +147,7 @@ impl Writing {
                 .bind(tag)
                 .bind(entity.name)
                 .bind(id.as_bytes().to_vec())
-                .execute(self.connection())
+                .execute(self.connection()?)
                 .await?;
         }
         Ok(())
@@ -156,7 +157,7 @@ impl Writing {
         sqlx::query("DELETE FROM tags WHERE entity = $1 AND id = $2")
             .bind(entity.name)
             .bind(id.as_bytes().to_vec())
-            .execute(self.connection())
+            .execute(self.connection()?)
             .await?;
         Ok(())
     }
@@ -223,7 +224,7 @@ impl Writing {
             Column::Digest(_) => query.bind(key),
             _ => query.bind(String::from_utf8_lossy(&key).into_owned()),
         };
-        let found = query.fetch_optional(self.connection()).await?;
+        let found = query.fetch_optional(self.connection()?).await?;
         found.map(|bytes| rows::uuid(&bytes)).transpose()
     }
 
@@ -232,7 +233,7 @@ impl Writing {
         let sql = format!("SELECT id FROM {} WHERE {field}_id = $1", from.name);
         let found: Vec<Vec<u8>> = sqlx::query_scalar(AssertSqlSafe(sql))
             .bind(to.as_bytes().to_vec())
-            .fetch_all(self.connection())
+            .fetch_all(self.connection()?)
             .await?;
         found.iter().map(|bytes| rows::uuid(bytes)).collect()
     }
@@ -241,15 +242,15 @@ impl Writing {
 #[async_trait]
 impl Transaction for Writing {
     async fn get(&mut self, entity: &'static Entity, id: Uuid) -> Result<Option<Stored>> {
-        read::get(&mut self.inner, &self.codec, entity, id).await
+        read::get(self.turn.connection()?, &self.codec, entity, id).await
     }
 
     async fn find(&mut self, entity: &'static Entity, field: &str, value: &str) -> Result<Option<Stored>> {
-        read::find(&mut self.inner, &self.codec, entity, field, value).await
+        read::find(self.turn.connection()?, &self.codec, entity, field, value).await
     }
 
     async fn find_together(&mut self, entity: &'static Entity, fields: &Record) -> Result<Option<Stored>> {
-        read::find_together(&mut self.inner, &self.codec, entity, fields).await
+        read::find_together(self.turn.connection()?, &self.codec, entity, fields).await
     }
 
     async fn list(
@@ -258,7 +259,7 @@ impl Transaction for Writing {
         filter: &Filter,
         page: &Page,
     ) -> Result<Listing<Stored>> {
-        read::list(&mut self.inner, &self.codec, entity, filter, page).await
+        read::list(self.turn.connection()?, &self.codec, entity, filter, page).await
     }
 
     async fn insert(
@@ -298,14 +299,14 @@ impl Transaction for Writing {
         let consumer = self.consumer_of(entity, id).await?;
         let done = sqlx::query(&*table::table(entity).delete)
             .bind(id.as_bytes().to_vec())
-            .execute(self.connection())
+            .execute(self.connection()?)
             .await?;
         if done.rows_affected() == 0 {
             return Ok(false);
         }
         self.drop_tags(entity, id).await?;
         if entity.audit != Audit::Never {
-            audit::drop_last_used(self.connection(), id).await?;
+            audit::drop_last_used(self.connection()?, id).await?;
         }
         self.audit("deleted", entity, id, consumer).await?;
         self.note(entity, id, before, None).await?;
@@ -317,8 +318,6 @@ impl Transaction for Writing {
     }
 
     async fn commit(self: Box<Self>) -> Result<Vec<Change>> {
-        self.inner.commit().await?;
-        self.audited.iter().for_each(audit::tell);
-        Ok(self.changes)
+        self.turn.commit(self.changes, self.audited).await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use weir_model::{Catalog, ENTITIES};
 use weir_store::sqlite::Sqlite;
-use weir_store::{Error, Sealer, SecretsAtRest, Store};
+use weir_store::{Actor, Error, Sealer, SecretsAtRest, Store};
 
 use crate::suite;
 

@@ -7,11 +7,18 @@ use weir_model::typed::{
 };
 use weir_model::{Entity, Record};
 use weir_proxy::{Builder, Update};
-use weir_store::{Change, Stored};
+use weir_store::{Change, Loaded, Stored};
 
 /// Applies an entity that was there at the start.
-pub(super) fn load(builder: &mut Builder, entity: &'static Entity, stored: &Stored) {
-    put(builder, update(entity, stored, None));
+pub(super) fn load(builder: &mut Builder, loaded: Loaded) {
+    let update = match loaded {
+        Loaded::Consumer(consumer) => Ok(Some(Update::Consumer(consumer))),
+        Loaded::Key { credential, digest, expires_at_ms } => {
+            Ok(Some(Update::Key { credential, digest, before: None, expires_at_ms }))
+        }
+        Loaded::Other(entity, stored) => update(entity, &stored, None),
+    };
+    put(builder, update);
 }
 
 /// Applies a change.

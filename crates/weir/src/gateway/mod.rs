@@ -24,12 +24,12 @@ use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use weir_admin::{Access, Admin, Endpoint, Kind as Api, Token};
 use weir_mint::Secret;
-use weir_model::{Catalog, ENTITIES, Page};
+use weir_model::Catalog;
 use weir_plugin::Kind;
 use weir_plugins::Shared;
 use weir_proxy::{Builder, Certificate, Gateway, Identity, Listen, Listeners, private_server_config};
 use weir_store::sqlite::Sqlite;
-use weir_store::{Filter, Sealer, Store};
+use weir_store::{Sealer, Store};
 
 use crate::config::{AdminAuth, Config};
 use log::Levels;
@@ -40,8 +40,6 @@ use records::StoreRecords;
 /// Loads a configuration again.
 pub(crate) type Reload<'a> = dyn Fn() -> Result<Config> + 'a;
 
-/// How many entities are read at once when the gateway starts.
-const BATCH: usize = 1000;
 /// What a wrong certificate is a certificate of.
 const CERTIFICATE: &str = "the certificate of the ssl listeners";
 /// How often entities whose time is over are deleted.
@@ -81,7 +79,7 @@ async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<
     let records = Arc::new(StoreRecords::new());
     let digester = sealer.digester().clone();
     let mut builder = Builder::new(config.settings.clone(), kinds.clone(), records.clone(), digester);
-    load(&*store, &mut builder).await?;
+    store.load(&mut |loaded| changes::load(&mut builder, loaded)).await?;
     let certificate = Certificate::new(&identity(&config, prefix)?).context(CERTIFICATE)?;
     let gateway = Gateway::start(config.workers, builder.snapshot(), Arc::clone(&certificate))?;
     let force = Arc::new(Force::new(builder, gateway));
@@ -203,24 +201,6 @@ fn identity(config: &Config, prefix: &Prefix) -> Result<Identity> {
         None => Identity::read_or_make(&prefix.certificate(), &prefix.certificate_key()),
     };
     identity.context(CERTIFICATE)
-}
-
-/// Reads the whole configuration.
-async fn load(store: &dyn Store, builder: &mut Builder) -> Result<()> {
-    for entity in ENTITIES.iter() {
-        let mut page = Page { size: BATCH, after: None };
-        loop {
-            let listing = store.list(entity, &Filter::default(), &page).await?;
-            for stored in &listing.members {
-                changes::load(builder, entity, stored);
-            }
-            match listing.next {
-                Some(next) => page.after = Some(next),
-                None => break,
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The servers of the Admin API and the status API.
