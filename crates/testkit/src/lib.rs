@@ -30,6 +30,10 @@ mod temp;
 mod tls;
 mod websocket;
 
+/// A program that runs another on a kernel whose random number generator seems never to become ready: give it to
+/// [`Launch::under`] after `python3`.
+pub const NEVER_READY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/data/never_ready.py");
+
 pub use client::{Answer, Client};
 pub use echo::{Echo, Received, Reply, Then};
 pub use gateway::{Gateway, Launch, Listeners};

@@ -29,7 +29,7 @@ use weir_plugin::Kind;
 use weir_plugins::Shared;
 use weir_proxy::{Builder, Certificate, Gateway, Identity, Listen, Listeners, private_server_config};
 use weir_store::sqlite::Sqlite;
-use weir_store::{Sealer, Store};
+use weir_store::{Sealer, SecretsAtRest, Store};
 
 use crate::config::{AdminAuth, Config};
 use log::Levels;
@@ -75,6 +75,12 @@ async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<
     let store = Sqlite::open(&database, Arc::clone(&sealer), Arc::clone(&catalog), at_rest).await?;
     let store = Arc::new(store);
     shared.attempts.configure(config.lockout);
+    if at_rest == SecretsAtRest::Plain {
+        tracing::warn!(
+            "secrets_at_rest is plain: whoever gets hold of {} has every secret in it",
+            database.display()
+        );
+    }
 
     let records = Arc::new(StoreRecords::new());
     let digester = sealer.digester().clone();

@@ -10,6 +10,7 @@
 mod admin;
 mod command;
 mod control;
+mod credentials;
 mod doctor;
 mod durability;
 mod http1;
