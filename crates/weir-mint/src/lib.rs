@@ -9,6 +9,7 @@
 //!
 //! - [`key`]: the default credential. [`Token`]: any other, by alphabet, length or bits, prefix and checksum.
 //! - [`scannable`]: keys that a secret scanner recognises (`weir_…`).
+//! - [`Alphabet::fill`], [`Characters::fill`], [`scannable::fill`]: the same into memory of the caller, without an allocation.
 //! - [`Uuid`] versions 4 and 7, [`uniform`] integers, [`shuffle`], [`Password`]s of characters or words, [`Seed`]s.
 //! - [`Secret`]: how a minted credential is held. It does not print, compares in constant time and erases itself.
 //! - [`Digester`]: how a credential is looked up without being kept.
@@ -31,7 +32,7 @@ mod size;
 mod token;
 mod uuid;
 
-pub use alphabet::{Alphabet, AlphabetError};
+pub use alphabet::{Alphabet, AlphabetError, Characters};
 pub use digest::Digester;
 pub use integer::{choose, shuffle, uniform, uniform_signed};
 pub use password::{CharacterClass, Password, PasswordError};
