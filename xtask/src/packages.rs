@@ -29,6 +29,15 @@ pub(crate) const TEST: &[Package] = &[
     package("curl", "curl"),       // the tour's client
     package("ip", "iproute2"),     // takes up loopback in the network namespaces of tests
     package("unshare", "util-linux"),
+    // The C library and its Lua module:
+    package("objcopy", "binutils"),
+    package("c++", "g++"),
+    package("pkg-config", "pkg-config"),
+    package("luajit", "luajit"),
+    package("nginx", "nginx"),
+    package("/usr/lib/nginx/modules/ngx_http_lua_module.so", "libnginx-mod-http-lua"),
+    package("strace", "strace"),
+    package("valgrind", "valgrind"),
 ];
 
 /// For `cargo xtask bench proxy`.
@@ -53,6 +62,10 @@ pub(crate) const BENCH_RANDOMNESS: &[Package] = &[
     package("luajit", "luajit"),
     package("taskset", "util-linux"),
 ];
+
+/// For `cargo xtask install-ffi`.
+pub(crate) const INSTALL_FFI: &[Package] =
+    &[package("cc", "gcc"), package("ld", "binutils"), package("objcopy", "binutils")];
 
 /// For `cargo xtask fuzz`: libFuzzer is C++.
 pub(crate) const FUZZ: &[Package] = &[package("c++", "g++")];

@@ -105,22 +105,22 @@ impl fmt::Display for FillError {
 
 impl std::error::Error for FillError {}
 
+/// The length in bytes of the keys of a kind; `None` if it is no kind.
+#[must_use]
+pub fn length(kind: &str) -> Option<usize> {
+    is_kind(kind).then_some(BRAND.len() + kind.len() + 1 + RANDOM_CHARACTERS + CHECKSUM_CHARACTERS)
+}
+
 /// Mints a key of `kind` into the beginning of `out`, without an allocation, and says how many bytes it has. There is
 /// always room in [`MAX_BYTES`].
 ///
 /// # Errors
 /// [`FillError`]. `out` then holds nothing that was drawn.
 pub fn fill(kind: &str, out: &mut [u8]) -> Result<usize, FillError> {
-    if !is_kind(kind) {
-        return Err(FillError::Kind);
-    }
-    let prefix = BRAND.len() + kind.len() + 1;
-    let length = prefix + RANDOM_CHARACTERS + CHECKSUM_CHARACTERS;
-    let (beginning, sum) = out
-        .get_mut(..length)
-        .and_then(|key| key.split_at_mut_checked(prefix + RANDOM_CHARACTERS))
-        .ok_or(FillError::Room(length))?;
-    let (before, random) = beginning.split_at_mut_checked(prefix).ok_or(FillError::Room(length))?;
+    let length = length(kind).ok_or(FillError::Kind)?;
+    let key = out.get_mut(..length).ok_or(FillError::Room(length))?;
+    let (beginning, sum) = key.split_at_mut(length - CHECKSUM_CHARACTERS);
+    let (before, random) = beginning.split_at_mut(length - CHECKSUM_CHARACTERS - RANDOM_CHARACTERS);
     let text = BRAND.bytes().chain(kind.bytes()).chain([b'_']);
     before.iter_mut().zip(text).for_each(|(place, byte)| *place = byte);
     Alphabet::Base62.fill(random).map_err(FillError::Draw)?;
