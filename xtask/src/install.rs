@@ -137,9 +137,9 @@ fn shared(from: &Path, lib: &Path, version: &str) -> Result<()> {
 
 /// The static library: everything that the interface needs as one object, whose other names are its own.
 fn archive(from: &Path, to: &Path) -> Result<()> {
-    let folder = workspace::target()?.join("install-ffi");
+    let folder = workspace::target()?.join(format!("install-ffi-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
-    let (whole, object) = (folder.join(format!("whole-{}.o", std::process::id())), folder.join("weir.o"));
+    let (whole, object) = (folder.join("whole.o"), folder.join("weir.o"));
     let mut linker = Command::new("ld");
     linker.args(["--relocatable", "--gc-sections"]);
     linker.args(exports()?.iter().flat_map(|name| ["--undefined", name]));
@@ -149,9 +149,9 @@ fn archive(from: &Path, to: &Path) -> Result<()> {
     copy.args(["--wildcard", "--keep-global-symbol=weir_*", "--strip-unneeded"]);
     copy.args([".init_array.00099", ".llvmbc", ".llvmcmd"].map(|name| format!("--remove-section={name}")));
     process::check(copy.arg(&whole).arg(&object))?;
-    remove(&whole)?;
     remove(to)?;
-    process::check(Command::new("ar").arg("rcsD").arg(to).arg(&object))
+    process::check(Command::new("ar").arg("rcsD").arg(to).arg(&object))?;
+    Ok(fs::remove_dir_all(&folder)?)
 }
 
 /// The names of the functions, as the header declares them.
