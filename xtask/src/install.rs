@@ -182,7 +182,7 @@ fn pkg_config(folders: &Folders, version: &str) -> String {
          Version: {version}\n\
          Cflags: -I${{includedir}}\n\
          Libs: -L${{libdir}} -lweir\n\
-         Libs.private: -pthread\n",
+         Libs.private: -pthread -lm\n",
         folders.prefix.display(),
         by_prefix(&folders.include),
         by_prefix(&folders.lib),
