@@ -1,4 +1,5 @@
-/* A policy answers getrandom(2) with the error number that is the argument: each function says so, and leaves zeros. */
+/* A policy answers getrandom(2) with the error number that is the argument: each function says so, and leaves zeros.
+ * With more arguments, they are a command that is run under that policy instead. */
 #define _GNU_SOURCE
 #include "weir.h"
 
@@ -8,6 +9,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -37,9 +39,13 @@ int main(int count, char **arguments) {
     uint64_t number = 1;
     double unit = 1;
     int refusal;
-    CHECK(count == 2);
+    CHECK(count >= 2);
     refusal = atoi(arguments[1]);
     refuse(refusal);
+    if (count > 2) {
+        execvp(arguments[2], arguments + 2);
+        return 1;
+    }
     CHECK(weir_ready() == -refusal);
     CHECK(weir_wait_ready(0) == -refusal && weir_wait_ready(20) == -refusal);
     CHECK(weir_try_fill(used(bytes), 64) == -refusal && memcmp(bytes, zeros, 64) == 0);

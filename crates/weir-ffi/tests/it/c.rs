@@ -13,7 +13,7 @@ const STRICT: [&str; 6] = ["-Wall", "-Wextra", "-Werror", "-pedantic", "-O1", "-
 
 /// How a program is linked with libweir.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Linked {
+pub(crate) enum Linked {
     Shared,
     Static,
     /// It loads the library itself.
@@ -28,7 +28,7 @@ fn compiler(command: &str, standard: &str) -> Command {
 }
 
 /// Builds a program, and tells what runs it.
-fn build(dir: &TempDir, lib: &Path, name: &str, linked: Linked) -> PathBuf {
+pub(crate) fn build(dir: &TempDir, lib: &Path, name: &str, linked: Linked) -> PathBuf {
     let program = dir.join(format!("{name}-{linked:?}"));
     // What the static library needs of POSIX is there under gnu99; the header itself needs no more than C.
     let mut compiler = compiler("cc", if name == "interface" { "-std=c99" } else { "-std=gnu99" });
