@@ -106,6 +106,10 @@ int weir_double(double *out);
  * weir_try_fill. Seed again in a forked child. */
 int weir_seed(uint64_t *out);
 
+/* Overwrites memory that held a secret with zeros. The compiler may not leave the call out, as it may memset. Null is good
+ * for no bytes. */
+int weir_erase(void *memory, size_t size);
+
 /* What a result means, in English: a text that is never freed. The sign does not matter. */
 const char *weir_strerror(int result);
 

@@ -1,4 +1,4 @@
-//! Bytes, readiness, and numbers.
+//! Bytes, readiness, numbers, and erasing.
 
 use std::ffi::{c_int, c_void};
 use std::time::Duration;
@@ -91,6 +91,16 @@ pub unsafe extern "C" fn weir_seed(out: *mut u64) -> c_int {
         *out = word(Purpose::Seed)?;
         Ok(())
     }))
+}
+
+/// Overwrites memory that held a secret with zeros.
+///
+/// # Safety
+/// `at` points to `size` bytes that may be written, or is null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn weir_erase(at: *mut c_void, size: usize) -> c_int {
+    // SAFETY: this function's own contract.
+    answer(unsafe { memory::output(at.cast(), size) }.map(weir_mint::erase))
 }
 
 fn word(purpose: Purpose) -> Outcome<u64> {

@@ -25,6 +25,7 @@ static void *everything(void *unused) {
         CHECK(weir_uuid_v4(text, sizeof text) == 0 && weir_uuid_v7(text, sizeof text) == 0);
         CHECK(weir_uuid_v4_bytes(raw) == 0 && weir_uuid_v7_bytes(raw) == 0);
         CHECK(weir_uniform_u64(1, 6, &number) == 0 && weir_double(&unit) == 0 && weir_seed(&number) == 0);
+        CHECK(weir_erase(text, sizeof text) == 0);
         CHECK(weir_strerror(-1) != NULL && weir_version() != NULL);
     }
     CHECK(weir_fill(large, sizeof large) == 0);

@@ -25,6 +25,9 @@ static void bytes(void) {
     CHECK(memcmp(first, second, sizeof first) != 0);
     CHECK(!is_zeros(first, sizeof first) && !is_zeros(second, sizeof second));
     CHECK(weir_fill(large, sizeof large) == 0 && !is_zeros(large + sizeof large - 32, 32));
+    CHECK(weir_erase(first, sizeof first) == 0 && is_zeros(first, sizeof first));
+    CHECK(weir_erase(second, 16) == 0 && is_zeros(second, 16) && !is_zeros(second + 16, 16));
+    CHECK(weir_erase(NULL, 0) == 0 && weir_erase(NULL, 1) == -EFAULT && weir_erase(first, SIZE_MAX) == -EINVAL);
     CHECK(weir_fill(NULL, 0) == 0 && weir_try_fill(NULL, 0) == 0 && weir_fill(first, 0) == 0);
     CHECK(weir_fill(NULL, 1) == -EFAULT && weir_try_fill(NULL, 1) == -EFAULT);
     CHECK(weir_fill(first, (size_t)-1) == -EINVAL && weir_try_fill(first, SIZE_MAX / 2 + 1) == -EINVAL);
