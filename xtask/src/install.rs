@@ -40,6 +40,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     luadir: Option<PathBuf>,
 
+    /// Take libweir.so and libweir.a from this folder, as Cargo built them for another machine say, instead of building them
+    #[arg(long, value_name = "DIR", conflicts_with = "profile")]
+    from: Option<PathBuf>,
+
     /// Cargo's profile to build with
     #[arg(long, value_name = "PROFILE", default_value = "dist")]
     profile: String,
@@ -57,7 +61,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     packages::ensure(packages::INSTALL_FFI)?;
     let folders = Folders::new(args)?;
     let version = version()?;
-    let built = build(&args.profile)?;
+    let built = match &args.from {
+        Some(folder) => folder.clone(),
+        None => build(&args.profile)?,
+    };
     let into = |folder: &Path| match &args.destdir {
         Some(destdir) => destdir.join(folder.strip_prefix("/").unwrap_or(folder)),
         None => folder.to_owned(),
@@ -226,6 +233,7 @@ mod tests {
             destdir: None,
             libdir: libdir.map(Into::into),
             luadir: None,
+            from: None,
             profile: "dist".to_owned(),
         }
     }
