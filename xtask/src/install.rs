@@ -117,7 +117,7 @@ fn version() -> Result<String> {
 }
 
 /// Builds the libraries, and tells in which folder they are.
-fn build(profile: &str) -> Result<PathBuf> {
+pub(crate) fn build(profile: &str) -> Result<PathBuf> {
     process::check(&mut workspace::cargo([
         "build",
         "--quiet",
@@ -214,7 +214,8 @@ fn link(to: &str, name: &Path) -> Result<()> {
     symlink(to, name).with_context(|| name.display().to_string())
 }
 
-fn remove(file: &Path) -> Result<()> {
+/// Removes a file that may not be there.
+pub(crate) fn remove(file: &Path) -> Result<()> {
     match fs::remove_file(file) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| file.display().to_string())

@@ -63,6 +63,14 @@ pub(crate) const BENCH_RANDOMNESS: &[Package] = &[
     package("taskset", "util-linux"),
 ];
 
+/// For `cargo xtask bench lua`: what OpenResty runs, and OpenSSL as it is bound there.
+pub(crate) const BENCH_LUA: &[Package] = &[
+    package("cc", "gcc"),
+    package("luajit", "luajit2"),
+    package("openssl", "openssl"),
+    package("taskset", "util-linux"),
+];
+
 /// For `cargo xtask install-ffi`.
 pub(crate) const INSTALL_FFI: &[Package] =
     &[package("cc", "gcc"), package("ld", "binutils"), package("objcopy", "binutils")];

@@ -23,7 +23,8 @@
  * draw the same bytes.
  *
  * Memory. No function calls malloc, but for weir_wait_ready where it really waits. docs/c-library.md says what memory there
- * is, and what the dynamic loader does for threads of a program that loads this library by dlopen.
+ * is, and when the C library itself allocates for a thread at its first call: in a program that loads this library by
+ * dlopen, or that has many thread-specific keys.
  */
 #ifndef WEIR_H
 #define WEIR_H

@@ -50,6 +50,14 @@ fn the_header_and_the_library_have_the_same_functions() {
 }
 
 #[test]
+fn the_manual_names_every_function() {
+    let manual = fs::read_to_string(format!("{CRATE}/../../docs/c-library.md")).unwrap();
+    for name in declared() {
+        assert!(manual.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
 fn it_has_its_name_and_stays_loaded() {
     if !has("readelf") {
         testkit::skip!("binutils is not installed");

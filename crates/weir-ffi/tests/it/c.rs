@@ -119,6 +119,19 @@ fn the_header_is_c89_and_c_plus_plus() {
 }
 
 #[test]
+fn the_example_of_the_manual_works() {
+    needs_cc!();
+    let dir = TempDir::new();
+    let (lib, source, program) = (installed(&dir), dir.join("example.c"), dir.join("example"));
+    let manual = fs::read_to_string(format!("{CRATE}/../../docs/c-library.md")).unwrap();
+    fs::write(&source, manual.split("```").find_map(|block| block.strip_prefix("c\n")).unwrap()).unwrap();
+    run(compiler("cc", "-std=c99").arg(&source).args(["-lweir", "-L"]).arg(&lib).arg("-o").arg(&program));
+    let said = run(&mut with_library(&program, &lib));
+    let lengths: Vec<_> = said.split_whitespace().map(str::len).collect();
+    assert_eq!(lengths, [32, 36, 6], "{said}");
+}
+
+#[test]
 fn memory_is_used_as_it_may_be() {
     needs_cc!();
     if !has("valgrind") {
