@@ -22,6 +22,9 @@
  * (weir_wait_ready excepted). No function takes a lock. Nothing is kept from one draw to the next: parent and child never
  * draw the same bytes.
  *
+ * Arguments. A pointer that is not null must be good for what it is given for, and memory to write must not overlap text to
+ * read.
+ *
  * Memory. No function calls malloc, but for weir_wait_ready where it really waits. docs/c-library.md says what memory there
  * is, and when the C library itself allocates for a thread at its first call: in a program that loads this library by
  * dlopen, or that has many thread-specific keys.
