@@ -74,6 +74,7 @@ const PURE: &[(&str, &[&str])] = &[
     ("weir-balance", &[]),
     ("weir-plugin", &["http"]), // its interface is written in that crate's types
     ("weir-feed", &[]),
+    ("weir-ffi", &[]),
 ];
 
 /// The kinds of dependencies that a crate of ours has on another.

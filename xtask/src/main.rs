@@ -11,6 +11,7 @@
 
 mod bench;
 mod fuzz;
+mod install;
 mod layers;
 mod lint;
 mod packages;
@@ -42,6 +43,8 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Measure, beside others
     Bench(bench::Args),
+    /// Build libweir and install it with its header, pkg-config file and Lua module
+    InstallFfi(install::Args),
     /// Send requests at a fixed rate (a part of `bench`, in a process of its own)
     #[command(hide = true)]
     Pace(bench::PaceArgs),
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         Command::Layers(args) => layers::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::InstallFfi(args) => install::run(&args),
         Command::Pace(args) => bench::pace(&args),
     };
     outcome.unwrap_or_else(|error| {

@@ -29,6 +29,15 @@ pub(crate) const TEST: &[Package] = &[
     package("curl", "curl"),       // the tour's client
     package("ip", "iproute2"),     // takes up loopback in the network namespaces of tests
     package("unshare", "util-linux"),
+    // The C library and its Lua module:
+    package("objcopy", "binutils"),
+    package("c++", "g++"),
+    package("pkg-config", "pkg-config"),
+    package("luajit", "luajit2"), // OpenResty's own branch; the other cannot be there beside nginx's module
+    package("nginx", "nginx"),
+    package("/usr/lib/nginx/modules/ngx_http_lua_module.so", "libnginx-mod-http-lua"),
+    package("strace", "strace"),
+    package("valgrind", "valgrind"),
 ];
 
 /// For `cargo xtask bench proxy`.
@@ -50,9 +59,21 @@ pub(crate) const BENCH_RANDOMNESS: &[Package] = &[
     package("cc", "gcc"),
     package("pkg-config", "pkg-config"),
     package("/usr/include/openssl/rand.h", "libssl-dev"),
-    package("luajit", "luajit"),
+    package("luajit", "luajit2"),
     package("taskset", "util-linux"),
 ];
+
+/// For `cargo xtask bench lua`: what OpenResty runs, and OpenSSL as it is bound there.
+pub(crate) const BENCH_LUA: &[Package] = &[
+    package("cc", "gcc"),
+    package("luajit", "luajit2"),
+    package("openssl", "openssl"),
+    package("taskset", "util-linux"),
+];
+
+/// For `cargo xtask install-ffi`.
+pub(crate) const INSTALL_FFI: &[Package] =
+    &[package("cc", "gcc"), package("ld", "binutils"), package("objcopy", "binutils")];
 
 /// For `cargo xtask fuzz`: libFuzzer is C++.
 pub(crate) const FUZZ: &[Package] = &[package("c++", "g++")];
@@ -66,12 +87,22 @@ pub(crate) fn ensure(list: &[Package]) -> Result<()> {
         true => !Path::new(package.command).exists(),
         false => find(package.command).is_none(),
     };
-    let missing: Vec<_> = list.iter().filter(is_missing).collect();
-    if missing.is_empty() {
-        return Ok(());
+    // Twice, since a package may put another out of the way that was there: Debian has two of LuaJIT.
+    for _ in 0..2 {
+        let mut names: Vec<_> = list.iter().filter(is_missing).map(|package| package.debian).collect();
+        names.dedup();
+        if names.is_empty() {
+            return Ok(());
+        }
+        install(&names)?;
     }
-    let mut names: Vec<_> = missing.iter().map(|package| package.debian).collect();
-    names.dedup();
+    match list.iter().find(is_missing) {
+        Some(package) => bail!("{} is installed but brought no {}", package.debian, package.command),
+        None => Ok(()),
+    }
+}
+
+fn install(names: &[&str]) -> Result<()> {
     let advice = format!("apt-get update && apt-get install --no-install-recommends {}", names.join(" "));
     if find("apt-get").is_none() {
         bail!("missing {}, and this is not Debian: install what these packages hold", names.join(", "));
@@ -80,14 +111,9 @@ pub(crate) fn ensure(list: &[Package]) -> Result<()> {
         bail!("missing {}, and only root may install packages; run as root: {advice}", names.join(", "));
     }
     println!("installing {}", names.join(", "));
-    let quiet = ServicesStayDown::new();
+    let _quiet = ServicesStayDown::new();
     apt(&["update"], &advice)?;
-    apt(&[&["install", "-y", "--no-install-recommends"], names.as_slice()].concat(), &advice)?;
-    drop(quiet);
-    match list.iter().find(is_missing) {
-        Some(package) => bail!("{} is installed but brought no {}", package.debian, package.command),
-        None => Ok(()),
-    }
+    apt(&[&["install", "-y", "--no-install-recommends"], names].concat(), &advice)
 }
 
 fn apt(args: &[&str], advice: &str) -> Result<()> {

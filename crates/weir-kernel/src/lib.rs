@@ -11,7 +11,7 @@
 //!
 //! - [`fill`], [`try_fill`], [`array()`]: a draw. Through the vDSO where the kernel has one, else getrandom(2); long ones
 //!   through a cipher. Right bytes or a typed [`Error`], and never anything in between.
-//! - [`is_ready`], [`wait_ready`]: whether the kernel's generator has been seeded since boot.
+//! - [`ready()`], [`is_ready`], [`wait_ready`]: whether the kernel's generator has been seeded since boot.
 //! - [`draws`]: what this process has drawn, by [`Purpose`].
 //! - [`ioctl`]: giving entropy to the kernel, which only a feeder does.
 //! - [`host`]: what /proc, /sys, /dev and the kernel log say about the host's randomness.
@@ -41,4 +41,4 @@ pub use counts::{DrawCounts, Drawn, Purpose, draws};
 pub use draw::{Way, array, array_for, fill, fill_for, try_fill, try_fill_for, way};
 pub use error::Error;
 pub use generation::{Generation, generation};
-pub use ready::{is_ready, wait_ready};
+pub use ready::{is_ready, ready, wait_ready};

@@ -25,7 +25,16 @@ static HELPER_RUNS: AtomicBool = AtomicBool::new(false);
 /// Whether a draw would be answered at once. Draws nothing and never blocks; `false` also where draws fail.
 #[must_use]
 pub fn is_ready() -> bool {
-    READY.load(Ordering::Relaxed) || look().is_ok()
+    ready().is_ok()
+}
+
+/// As [`is_ready`], with the reason. Once it was ready, this costs one load.
+///
+/// # Errors
+/// [`Error::NotReady`], or why draws fail altogether.
+#[inline]
+pub fn ready() -> Result<(), Error> {
+    if READY.load(Ordering::Relaxed) { Ok(()) } else { look() }
 }
 
 /// Waits until the generator is ready, at most `timeout`. Uses no CPU meanwhile.
@@ -52,6 +61,7 @@ pub fn wait_ready(timeout: Duration) -> Result<(), Error> {
     look()
 }
 
+#[cold]
 fn look() -> Result<(), Error> {
     syscall::ready().inspect(|()| READY.store(true, Ordering::Relaxed))
 }

@@ -36,6 +36,16 @@ pub enum Alphabet {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Custom(Box<[u8]>);
 
+/// A checked list of characters that belongs to the caller: [`Alphabet::custom`] for those who may not allocate.
+///
+/// ```
+/// let mut pin = [0; 6];
+/// weir_mint::Characters::new("0123456789")?.fill(&mut pin)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Characters<'a>(&'a [u8]);
+
 /// Why a list of characters is no alphabet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -72,16 +82,7 @@ impl Alphabet {
     /// # Errors
     /// [`AlphabetError`].
     pub fn custom(characters: &str) -> Result<Self, AlphabetError> {
-        if let Some(bad) = characters.chars().find(|c| !c.is_ascii_graphic()) {
-            return Err(AlphabetError::NotPrintableAscii(bad));
-        }
-        let bytes = characters.as_bytes();
-        if let Some((_, twice)) =
-            bytes.iter().enumerate().find(|(at, c)| bytes.iter().take(*at).any(|d| d == *c))
-        {
-            return Err(AlphabetError::Repeated(char::from(*twice)));
-        }
-        if bytes.len() < 2 { Err(AlphabetError::TooFew) } else { Ok(Self::Custom(Custom(bytes.into()))) }
+        Characters::new(characters).map(|checked| Self::Custom(Custom(checked.0.into())))
     }
 
     /// How many characters there are.
@@ -102,21 +103,32 @@ impl Alphabet {
         (self.size() as f64).log2()
     }
 
-    /// Appends `count` uniformly chosen characters. With an error, nothing is left in `out`.
-    pub(crate) fn mint(&self, purpose: Purpose, count: usize, out: &mut Vec<u8>) -> Result<(), Error> {
+    /// Fills `out` with uniformly chosen characters, without an allocation.
+    ///
+    /// # Errors
+    /// Those of the draw. `out` is then all zeros.
+    pub fn fill(&self, out: &mut [u8]) -> Result<(), Error> {
+        self.fill_for(Purpose::Token, out)
+    }
+
+    /// As [`Alphabet::fill`], counted under `purpose`.
+    fn fill_for(&self, purpose: Purpose, out: &mut [u8]) -> Result<(), Error> {
         // One loop for each, so that the compiler sees what they compute.
-        let minted = match self {
-            Self::Base62 => fill(purpose, 62, count, out, base62),
-            Self::Base64Url => fill(purpose, 64, count, out, base64url),
-            Self::Hex => fill(purpose, 16, count, out, hex),
-            Self::Base32 => fill(purpose, 32, count, out, base32),
-            Self::Custom(Custom(characters)) => {
-                let scanned = |symbols: u64| {
-                    u64::from_le_bytes(symbols.to_le_bytes().map(|symbol| scan(characters, symbol)))
-                };
-                fill(purpose, characters.len() as u8, count, out, scanned)
-            }
-        };
+        match self {
+            Self::Base62 => fill(purpose, 62, out, base62),
+            Self::Base64Url => fill(purpose, 64, out, base64url),
+            Self::Hex => fill(purpose, 16, out, hex),
+            Self::Base32 => fill(purpose, 32, out, base32),
+            Self::Custom(Custom(characters)) => Characters(characters).fill_for(purpose, out),
+        }
+    }
+
+    /// Appends `count` uniformly chosen characters. The vector has room for them, so that it does not move and leave a
+    /// copy behind. With an error, nothing is left in `out`.
+    pub(crate) fn mint(&self, purpose: Purpose, count: usize, out: &mut Vec<u8>) -> Result<(), Error> {
+        let at = out.len();
+        out.resize(at + count, 0);
+        let minted = self.fill_for(purpose, out.get_mut(at..).unwrap_or_default());
         if minted.is_err() {
             erase(out);
             out.clear();
@@ -125,25 +137,54 @@ impl Alphabet {
     }
 }
 
-/// Appends `count` characters of an alphabet of `size`. The vector has room for them, so that it does not move and leave
-/// a copy behind.
+impl<'a> Characters<'a> {
+    /// These characters: printable ASCII without space, each once.
+    ///
+    /// # Errors
+    /// [`AlphabetError`].
+    pub fn new(characters: &'a str) -> Result<Self, AlphabetError> {
+        let mut seen = 0u128;
+        for character in characters.chars() {
+            if !character.is_ascii_graphic() {
+                return Err(AlphabetError::NotPrintableAscii(character));
+            }
+            let bit = 1 << u32::from(character);
+            if seen & bit != 0 {
+                return Err(AlphabetError::Repeated(character));
+            }
+            seen |= bit;
+        }
+        if characters.len() < 2 { Err(AlphabetError::TooFew) } else { Ok(Self(characters.as_bytes())) }
+    }
+
+    /// Fills `out` with uniformly chosen characters, without an allocation.
+    ///
+    /// # Errors
+    /// Those of the draw. `out` is then all zeros.
+    pub fn fill(self, out: &mut [u8]) -> Result<(), Error> {
+        self.fill_for(Purpose::Token, out)
+    }
+
+    fn fill_for(self, purpose: Purpose, out: &mut [u8]) -> Result<(), Error> {
+        let scanned =
+            |symbols: u64| u64::from_le_bytes(symbols.to_le_bytes().map(|symbol| scan(self.0, symbol)));
+        fill(purpose, self.0.len() as u8, out, scanned)
+    }
+}
+
+/// Fills `out` with characters of an alphabet of `size`; with zeros, if a draw fails.
 #[inline(always)]
-fn fill(
-    purpose: Purpose,
-    size: u8,
-    count: usize,
-    out: &mut Vec<u8>,
-    characters: impl Fn(u64) -> u64,
-) -> Result<(), Error> {
-    let mut at = out.len();
-    let end = at + count;
-    out.resize(end, 0);
+fn fill(purpose: Purpose, size: u8, out: &mut [u8], characters: impl Fn(u64) -> u64) -> Result<(), Error> {
+    let mut at = 0;
     let per_word = symbols_per_word(size);
-    while at < end {
+    while at < out.len() {
         let mut drawn = [0; MAX_WORDS * WORD_BYTES];
-        let words = (end - at).div_ceil(per_word).min(MAX_WORDS);
+        let words = (out.len() - at).div_ceil(per_word).min(MAX_WORDS);
         let drawn = drawn.get_mut(..words * WORD_BYTES).unwrap_or_default();
-        weir_kernel::fill_for(purpose, drawn)?;
+        if let Err(error) = weir_kernel::fill_for(purpose, drawn) {
+            erase(out);
+            return Err(error);
+        }
         for word in drawn.as_chunks().0 {
             let Some(groups) = symbols(u64::from_le_bytes(*word), size) else { continue };
             for group in groups.iter().take(per_word / WORD_BYTES) {

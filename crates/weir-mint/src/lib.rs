@@ -9,8 +9,10 @@
 //!
 //! - [`key`]: the default credential. [`Token`]: any other, by alphabet, length or bits, prefix and checksum.
 //! - [`scannable`]: keys that a secret scanner recognises (`weir_…`).
+//! - [`Alphabet::fill`], [`Characters::fill`], [`scannable::fill`]: the same into memory of the caller, without an allocation.
 //! - [`Uuid`] versions 4 and 7, [`uniform`] integers, [`shuffle`], [`Password`]s of characters or words, [`Seed`]s.
 //! - [`Secret`]: how a minted credential is held. It does not print, compares in constant time and erases itself.
+//! - [`erase`]: what becomes of memory that held a secret.
 //! - [`Digester`]: how a credential is looked up without being kept.
 //!
 //! Invariants: every value is uniform over what its type says it can be (by rejection, never by a remainder); nothing
@@ -33,13 +35,13 @@ pub mod slow;
 mod token;
 mod uuid;
 
-pub use alphabet::{Alphabet, AlphabetError};
+pub use alphabet::{Alphabet, AlphabetError, Characters};
 pub use digest::{Digester, is_digest};
 pub use integer::{choose, shuffle, uniform, uniform_signed};
 pub use password::{CharacterClass, Password, PasswordError};
-pub use secret::Secret;
 #[cfg(feature = "serde")]
 pub use secret::expose;
+pub use secret::{Secret, erase};
 pub use seed::{Seed, seed, seeds};
 pub use size::{SizeError, parse_size};
 pub use token::{Token, TokenError, key};

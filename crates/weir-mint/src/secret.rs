@@ -51,7 +51,7 @@ impl Drop for Secret {
 /// Overwrites with zeros, which the compiler may not leave out although nobody reads them. Whole registers at a time:
 /// byte for byte, erasing would cost a third of what drawing a credential does.
 #[inline]
-pub(crate) fn erase(bytes: &mut [u8]) {
+pub fn erase(bytes: &mut [u8]) {
     bytes.fill(0);
     zeroize::optimization_barrier(bytes);
 }

@@ -1,11 +1,13 @@
 //! `cargo xtask bench`: what Weir costs, beside what others cost, measured alike.
 //!
 //! `proxy` runs gateways and proxies under the same load ([`proxy`]); `randomness` times draws and tokens
-//! ([`randomness`]); `routes` compares a hundred thousand routes with a hundred ([`routes`]). Every number is printed with what speaks against it: how far the rounds were apart, and what else
-//! used the machine meanwhile.
+//! ([`randomness`]); `lua` does that in LuaJIT ([`lua`]); `routes` compares a hundred thousand routes with a hundred
+//! ([`routes`]). Every number is printed with what speaks against it: how far the rounds were apart, and what else used the
+//! machine meanwhile.
 
 mod contenders;
 mod load;
+mod lua;
 mod pace;
 mod procfs;
 mod profile;
@@ -78,6 +80,7 @@ pub(crate) struct Args {
 enum What {
     Proxy,
     Randomness,
+    Lua,
     Routes,
     All,
 }
@@ -104,6 +107,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     if wanted(What::Randomness) && !args.profile {
         randomness::run(args)?;
+    }
+    if wanted(What::Lua) && !args.profile {
+        lua::run(args)?;
     }
     if wanted(What::Routes) && !args.profile {
         routes::run(args)?;

@@ -20,11 +20,11 @@ const ROUNDS: u32 = 40;
 
 /// A line of the program: a way and its rounds.
 #[derive(Debug, PartialEq)]
-struct Way {
-    group: String,
-    name: String,
+pub(super) struct Way {
+    pub(super) group: String,
+    pub(super) name: String,
     bytes: f64,
-    rounds_ns: Vec<f64>,
+    pub(super) rounds_ns: Vec<f64>,
 }
 
 /// A part of the table: a group, its title, and whose cost is 1.
@@ -104,7 +104,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
 }
 
-fn parse(said: &str) -> Result<Vec<Way>> {
+pub(super) fn parse(said: &str) -> Result<Vec<Way>> {
     let line = |line: &str| {
         // Names hold blanks; what follows the last bar does not.
         let (what, numbers) = line.rsplit_once('|')?;
@@ -165,12 +165,12 @@ fn promised(way: &Way, ratio: Option<f64>, speed: Option<f64>, bound: Option<f64
 }
 
 /// The median of the rounds' ratios.
-fn ratio(way: &Way, ours: &Way) -> f64 {
+pub(super) fn ratio(way: &Way, ours: &Way) -> f64 {
     let ratios = way.rounds_ns.iter().zip(&ours.rounds_ns).map(|(way, ours)| way / ours);
     report::median(&ratios.collect::<Vec<_>>())
 }
 
-fn best(way: &Way) -> f64 {
+pub(super) fn best(way: &Way) -> f64 {
     way.rounds_ns.iter().copied().fold(f64::INFINITY, f64::min)
 }
 

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use weir_mint::scannable::{Kind, PATTERN, recognise};
-use weir_mint::{Alphabet, CharacterClass, Password, Secret, Token, TokenError, Uuid, UuidError, key, seeds};
+use weir_mint::{
+    Alphabet, CharacterClass, Characters, Password, Secret, Token, TokenError, Uuid, UuidError, key, seeds,
+};
 
 #[test]
 fn the_default_credential_is_32_characters_and_190_bits() {
@@ -38,6 +40,18 @@ fn tokens_are_as_long_and_as_strong_as_asked() {
             let token = Token::builder().length(length).alphabet(alphabet).build().unwrap();
             assert_eq!(token.mint().unwrap().expose().len(), length);
         }
+    }
+}
+
+#[test]
+fn a_buffer_of_the_caller_is_filled_to_its_end() {
+    let characters = Characters::new("xyz").unwrap();
+    for length in (0..70).chain([1000]) {
+        let mut text = vec![b'#'; length];
+        Alphabet::Base62.fill(&mut text).unwrap();
+        assert!(text.iter().all(u8::is_ascii_alphanumeric), "{length}");
+        characters.fill(&mut text).unwrap();
+        assert!(text.iter().all(|byte| b"xyz".contains(byte)), "{length}");
     }
 }
 
