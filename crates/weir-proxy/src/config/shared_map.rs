@@ -18,6 +18,11 @@ const LEAF: usize = 64;
 /// A key, with the hash it is placed by.
 pub(crate) trait Key: Clone + Eq {
     fn hash(&self) -> u64;
+
+    /// Whether it is the other, in the same time whether it is or not.
+    fn is(&self, other: &Self) -> bool {
+        self == other
+    }
 }
 
 /// The map.
@@ -31,11 +36,18 @@ enum Node<K, V> {
     Branch(Arc<[Node<K, V>; WAYS]>),
 }
 
-/// Entries, and beside them the upper halves of their hashes, which a search runs through first.
+/// Entries, and beside them the upper halves of their hashes, which a search runs through first: as many places for those as
+/// a leaf has entries at most, so that running through them takes the same time in every leaf.
 #[derive(Clone)]
 struct Leaf<K, V> {
     tags: Vec<u32>,
     entries: Vec<(K, V)>,
+}
+
+impl<K, V> Default for Leaf<K, V> {
+    fn default() -> Self {
+        Self { tags: vec![0; LEAF], entries: Vec::new() }
+    }
 }
 
 impl<K, V> Clone for Node<K, V> {
@@ -49,7 +61,7 @@ impl<K, V> Clone for Node<K, V> {
 
 impl<K, V> Default for SharedMap<K, V> {
     fn default() -> Self {
-        Self { root: Node::Leaf(Arc::new(Leaf { tags: Vec::new(), entries: Vec::new() })) }
+        Self { root: Node::Leaf(Arc::new(Leaf::default())) }
     }
 }
 
@@ -70,6 +82,23 @@ impl<K: Key, V: Clone> SharedMap<K, V> {
         }
     }
 
+    /// As [`SharedMap::get`], but for how long it takes: the entry that the key has, or else another one of its leaf,
+    /// and whether it is the key's. Whoever measures learns how full a leaf is, not whether the key is there.
+    pub(crate) fn get_evenly(&self, key: &K) -> Option<(&V, bool)> {
+        let hash = key.hash();
+        let mut node = &self.root;
+        let mut bits = hash;
+        loop {
+            match node {
+                Node::Branch(branch) => {
+                    node = &branch[bits as usize % WAYS];
+                    bits >>= BITS;
+                }
+                Node::Leaf(leaf) => return leaf.find_evenly(key, tag(hash)),
+            }
+        }
+    }
+
     /// Sets the value of a key, and gives the one it had.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         let hash = key.hash();
@@ -85,9 +114,46 @@ impl<K: Key, V: Clone> SharedMap<K, V> {
 }
 
 impl<K: Key, V> Leaf<K, V> {
+    fn find_evenly(&self, key: &K, tag: u32) -> Option<(&V, bool)> {
+        let (mut at, mut matches) = (0, 0);
+        // No way out before the last one, and no branch for the one that matches.
+        for (index, other) in self.tags.iter().enumerate() {
+            let is = usize::from((*other == tag) & (index < self.entries.len()));
+            at |= index * is;
+            matches += is;
+        }
+        if matches > 1 {
+            // Two hashes that agree in 32 bits: not in one look-up of a hundred million.
+            let at = self.find(key, tag);
+            let (_, value) = self.entries.get(at.unwrap_or_default())?;
+            return Some((value, at.is_some()));
+        }
+        // Any entry will do where none matches, but not always the same one: it would be at hand sooner.
+        let any = (tag as usize * self.entries.len()) >> 32;
+        let (known, value) = self.entries.get(at + any * (1 - matches))?;
+        Some((value, known.is(key)))
+    }
+
+    fn push(&mut self, tag: u32, key: K, value: V) {
+        match self.tags.get_mut(self.entries.len()) {
+            Some(place) => *place = tag,
+            None => self.tags.push(tag),
+        }
+        self.entries.push((key, value));
+    }
+
+    fn remove(&mut self, at: usize) -> V {
+        let last = self.entries.len() - 1;
+        self.tags.swap(at, last);
+        if self.tags.len() > LEAF {
+            self.tags.pop();
+        }
+        self.entries.swap_remove(at).1
+    }
+
     fn find(&self, key: &K, tag: u32) -> Option<usize> {
-        let mut from = 0;
-        while let Some(at) = self.tags[from..].iter().position(|t| *t == tag) {
+        let (mut from, tags) = (0, &self.tags[..self.entries.len()]);
+        while let Some(at) = tags[from..].iter().position(|t| *t == tag) {
             if self.entries[from + at].0 == *key {
                 return Some(from + at);
             }
@@ -116,8 +182,7 @@ fn insert<K: Key, V: Clone>(node: &mut Node<K, V>, hash: u64, depth: u32, key: K
     if let Some(at) = leaf.find(&key, tag(hash)) {
         return Some(std::mem::replace(&mut leaf.entries[at].1, value));
     }
-    leaf.tags.push(tag(hash));
-    leaf.entries.push((key, value));
+    leaf.push(tag(hash), key, value);
     // A split needs bits that are left, and of those only the lower half: the upper half are the tags.
     if leaf.entries.len() > LEAF && (depth + 1) * BITS <= 32 {
         *node = split(leaf, depth);
@@ -126,13 +191,10 @@ fn insert<K: Key, V: Clone>(node: &mut Node<K, V>, hash: u64, depth: u32, key: K
 }
 
 fn split<K: Key, V: Clone>(leaf: &mut Leaf<K, V>, depth: u32) -> Node<K, V> {
-    let mut parts: [Leaf<K, V>; WAYS] =
-        std::array::from_fn(|_| Leaf { tags: Vec::new(), entries: Vec::new() });
+    let mut parts: [Leaf<K, V>; WAYS] = std::array::from_fn(|_| Leaf::default());
     for (key, value) in leaf.entries.drain(..) {
         let hash = key.hash();
-        let part = &mut parts[way(hash, depth)];
-        part.tags.push(tag(hash));
-        part.entries.push((key, value));
+        parts[way(hash, depth)].push(tag(hash), key, value);
     }
     Node::Branch(Arc::new(parts.map(|part| Node::Leaf(Arc::new(part)))))
 }
@@ -143,14 +205,17 @@ fn remove<K: Key, V: Clone>(node: &mut Node<K, V>, hash: u64, depth: u32, key: &
         Node::Leaf(leaf) => {
             let leaf = Arc::make_mut(leaf);
             let at = leaf.find(key, tag(hash))?;
-            leaf.tags.swap_remove(at);
-            Some(leaf.entries.swap_remove(at).1)
+            Some(leaf.remove(at))
         }
     }
 }
 
 /// Sixteen bytes that are random already, or chosen by an operator: ids and digests.
 impl Key for [u8; 16] {
+    fn is(&self, other: &Self) -> bool {
+        u128::from_ne_bytes(*self) == u128::from_ne_bytes(*other)
+    }
+
     fn hash(&self) -> u64 {
         let (low, high) = (u128::from_le_bytes(*self) as u64, (u128::from_le_bytes(*self) >> 64) as u64);
         // Ids made by hand differ in few bits: multiplication and folding spreads them (fxhash, wyhash and others).
@@ -195,6 +260,8 @@ mod tests {
         }
         for n in 0..5000 {
             assert_eq!(map.get(&id(n)), want.get(&id(n)));
+            let evenly = map.get_evenly(&id(n)).and_then(|(value, is)| is.then_some(value));
+            assert_eq!(evenly, want.get(&id(n)));
         }
     }
 
@@ -220,5 +287,7 @@ mod tests {
             map.insert(Same(n), n);
         }
         assert!((0..500).all(|n| map.get(&Same(n)) == Some(&n)));
+        assert!((0..500).all(|n| map.get_evenly(&Same(n)) == Some((&n, true))));
+        assert!(map.get_evenly(&Same(500)).is_some_and(|(_, is)| !is));
     }
 }

@@ -89,9 +89,9 @@ impl Snapshot {
 impl Directory for Snapshot {
     fn key(&self, key: &[u8]) -> Option<Credential> {
         let digest = short(&self.digester.digest(key));
-        let entry = self.keys.get(&digest)?;
-        let ended = entry.expires_at_ms != i64::MAX && entry.expires_at_ms <= clock::unix_ms() as i64;
-        (!ended).then_some(entry.credential)
+        let (entry, is) = self.keys.get_evenly(&digest)?;
+        let good = is & (entry.expires_at_ms > clock::unix_ms() as i64);
+        Some(entry.credential).filter(|_| good)
     }
 
     fn consumer(&self, id: &Uuid) -> Option<&Consumer> {
