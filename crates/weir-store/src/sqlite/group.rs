@@ -66,7 +66,7 @@ impl Gathering {
     pub(super) async fn turn(self: &Arc<Self>) -> Result<Turn> {
         let waiting = Waiting::new(self);
         let mut group = Arc::clone(&self.group).lock_owned().await;
-        waiting.is_over();
+        waiting.end();
         if let Err(error) = group.undo().await {
             group.transaction = None;
             self.commit(&mut group).await;
@@ -191,7 +191,7 @@ impl<'a> Waiting<'a> {
         Self { gathering, over: false }
     }
 
-    fn is_over(mut self) {
+    fn end(mut self) {
         self.over = true;
     }
 }
