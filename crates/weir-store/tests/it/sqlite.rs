@@ -106,3 +106,42 @@ async fn a_file_that_is_no_database_is_refused() {
     .unwrap();
     assert!(matches!(open(folder.path()).await, Err(Error::Unusable { .. })));
 }
+
+#[tokio::test]
+async fn the_audit_log_can_only_grow() {
+    use sqlx::{ConnectOptions, Executor};
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await.unwrap();
+    let mut transaction = store.begin(Actor::Operator("somebody".to_owned())).await.unwrap();
+    let consumer = suite::fresh("consumers", serde_json::json!({"username": "a"}));
+    transaction.insert(suite::kind("consumers"), &consumer, None).await.unwrap();
+    let body = serde_json::json!({"key": "k", "consumer": {"id": consumer["id"]}});
+    let key = suite::fresh("keyauth_credentials", body);
+    transaction.insert(suite::kind("keyauth_credentials"), &key, None).await.unwrap();
+    transaction.commit().await.unwrap();
+    let file = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("weir.db"));
+    let mut connection = file.connect().await.unwrap();
+    for sql in ["DELETE FROM credential_audit", "UPDATE credential_audit SET actor = 'nobody'"] {
+        let refused = connection.execute(sql).await.unwrap_err();
+        assert!(refused.to_string().contains("append-only"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn changes_are_put_in_force_in_the_order_of_commits() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path()).await.unwrap();
+    let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let (sink, all) = (Arc::clone(&seen), &store);
+    store.follow(Arc::new(move |changes| sink.lock().unwrap().extend(changes.iter().map(|c| c.sequence))));
+    let write = |n: usize| async move {
+        let mut transaction = all.begin(Actor::Gateway("test")).await.unwrap();
+        let consumer = suite::fresh("consumers", serde_json::json!({"username": format!("c{n}")}));
+        transaction.insert(suite::kind("consumers"), &consumer, None).await.unwrap();
+        transaction.commit().await.unwrap()[0].sequence
+    };
+    let told = futures_util::future::join_all((0..100).map(write)).await;
+    let seen = seen.lock().unwrap().clone();
+    assert!(seen.is_sorted() && seen.len() == 100);
+    assert!(told.iter().all(|sequence| seen.contains(sequence)));
+}

@@ -31,6 +31,9 @@ where
         changes_come_in_order,
         what_ends_is_not_seen,
         secrets_come_back,
+        a_crowd_of_writers_is_told_the_truth,
+        writers_that_leave_harm_nobody,
+        what_happens_to_credentials_is_written_down,
     );
 }
 
@@ -275,4 +278,92 @@ async fn secrets_come_back(store: &dyn Store) {
     let found = store.find(kind("keyauth_credentials"), "key", "sesame").await.unwrap().unwrap();
     assert_eq!(found.record["key"], json!("sesame"));
     assert!(found.digest.is_some());
+}
+
+/// As [`complete`], with an id that no other has.
+pub(crate) fn fresh(name: &str, mut body: Value) -> Record {
+    body["id"] = json!(Uuid::v4().unwrap().to_string());
+    complete(name, body)
+}
+
+/// A consumer of this name, in a transaction of its own.
+async fn write(store: &dyn Store, name: &str) -> Result<(), Error> {
+    let mut transaction = store.begin(Actor::Gateway("test")).await?;
+    transaction.insert(kind("consumers"), &fresh("consumers", json!({"username": name})), None).await?;
+    transaction.commit().await.map(drop)
+}
+
+async fn a_crowd_of_writers_is_told_the_truth(store: &dyn Store) {
+    // Each name is wanted twice: one of the two gets it, and those around them do not notice.
+    let names: Vec<String> = (0..200).map(|n| format!("crowd-{}", n / 2)).collect();
+    let told = futures_util::future::join_all(names.iter().map(|name| write(store, name))).await;
+    for (pair, name) in told.chunks(2).zip(names.chunks(2)) {
+        assert_eq!(pair.iter().filter(|told| told.is_ok()).count(), 1, "{name:?}: {pair:?}");
+        assert!(pair.iter().any(|told| matches!(told, Err(Error::Unique(_)))), "{pair:?}");
+        assert!(store.find(kind("consumers"), "username", &name[0]).await.unwrap().is_some());
+    }
+}
+
+async fn writers_that_leave_harm_nobody(store: &dyn Store) {
+    use futures_util::future::{join_all, poll_fn};
+    use std::task::Poll;
+    // One works and leaves without a word while others wait behind it; some of these give up waiting.
+    let mut leaving = store.begin(Actor::Gateway("test")).await.unwrap();
+    leaving.insert(kind("consumers"), &fresh("consumers", json!({"username": "left"})), None).await.unwrap();
+    let names: Vec<String> = (0..20).map(|n| format!("behind-{n}")).collect();
+    let mut waiting: Vec<_> = names.iter().map(|name| Box::pin(write(store, name))).collect();
+    poll_fn(|cx| {
+        waiting.iter_mut().for_each(|one| assert!(one.as_mut().poll(cx).is_pending()));
+        Poll::Ready(())
+    })
+    .await;
+    waiting.drain(10..15).for_each(drop);
+    drop(leaving);
+    for told in join_all(waiting).await {
+        told.unwrap();
+    }
+    let there = |name: String| async move {
+        store.find(kind("consumers"), "username", &name).await.unwrap().is_some()
+    };
+    assert!(!there("left".to_owned()).await);
+    for (n, name) in names.into_iter().enumerate() {
+        assert_eq!(there(name).await, !(10..15).contains(&n), "{n}");
+    }
+    write(store, "after").await.unwrap();
+}
+
+async fn what_happens_to_credentials_is_written_down(store: &dyn Store) {
+    let consumer = fresh("consumers", json!({"username": "a"}));
+    let key = fresh("keyauth_credentials", json!({"key": "k", "consumer": {"id": consumer["id"]}}));
+    let id: Uuid = key["id"].as_str().unwrap().parse().unwrap();
+    let mut transaction = store.begin(Actor::Operator("192.0.2.1".to_owned())).await.unwrap();
+    transaction.insert(kind("consumers"), &consumer, None).await.unwrap();
+    transaction.insert(kind("keyauth_credentials"), &key, None).await.unwrap();
+    transaction.commit().await.unwrap();
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
+    transaction.rotating();
+    transaction.update(kind("keyauth_credentials"), &key, Some(1)).await.unwrap();
+    transaction.commit().await.unwrap();
+    // What is dropped happened to nobody.
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
+    transaction.delete(kind("keyauth_credentials"), id).await.unwrap();
+    drop(transaction);
+    store.put_last_used(&[(id, 5000), (id, 3000)]).await.unwrap();
+    assert_eq!(store.last_used(id).await.unwrap(), Some(5000));
+    store.reap(10).await.unwrap();
+    assert_eq!(store.last_used(id).await.unwrap(), None);
+    let page = Page { size: 10, after: None };
+    let log = store.audit(Some(id), &page).await.unwrap().members;
+    let told: Vec<_> = log.iter().map(|entry| (&*entry.actor, &*entry.action)).collect();
+    assert_eq!(
+        told,
+        [("192.0.2.1", "created"), ("gateway (test)", "rotated"), ("gateway (expiry)", "expired")]
+    );
+    assert!(
+        log.iter()
+            .all(|entry| entry.consumer.map(|id| json!(id.to_string())).as_ref() == Some(&consumer["id"]))
+    );
+    let first = store.audit(None, &Page { size: 1, after: None }).await.unwrap();
+    let next = Page { size: 10, after: first.next };
+    assert_eq!(store.audit(None, &next).await.unwrap().members.len(), 2);
 }
