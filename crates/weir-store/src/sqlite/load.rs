@@ -3,13 +3,13 @@
 //! There may be a million consumers with a key each. What look-ups need of them stands in columns of its own, so that no
 //! body is parsed and no secret is opened for them; the rest is read as pages of whole entities.
 
-use futures_util::TryStreamExt;
-use sqlx::{Row, SqliteConnection, SqlitePool};
+use sqlx::{AssertSqlSafe, Row, SqliteConnection, SqlitePool};
+use weir_mint::Uuid;
 use weir_model::typed::{Consumer, KeyCredential};
 use weir_model::{ENTITIES, Entity, Page};
 
 use super::read;
-use super::rows::{self, Codec};
+use super::rows::Codec;
 use crate::{Error, Filter, Loaded, Result};
 
 /// How many entities are read at once.
@@ -31,32 +31,87 @@ pub(super) async fn run(
     Ok(())
 }
 
-async fn consumers(connection: &mut SqliteConnection, each: &mut (dyn FnMut(Loaded) + Send)) -> Result<()> {
-    let mut found = sqlx::query("SELECT id, username, custom_id FROM consumers").fetch(connection);
-    while let Some(row) = found.try_next().await? {
-        let text = |column: &str| -> Result<Option<Box<str>>> {
-            Ok(row.try_get::<Option<&str>, _>(column)?.map(Into::into))
-        };
-        let id = rows::uuid(row.try_get("id")?)?;
-        each(Loaded::Consumer(Consumer { id, username: text("username")?, custom_id: text("custom_id")? }));
+/// A row of the database comes through a channel and a lock or two; so many entities in one row pay for it together.
+const ROWS: i64 = 1000;
+
+/// Reads a table in the order of its rows: `columns` is an aggregate over `from`, whose value is text.
+async fn aggregated(
+    connection: &mut SqliteConnection,
+    aggregate: &str,
+    from: &str,
+    mut each: impl FnMut(&str) -> Result<()>,
+) -> Result<()> {
+    let sql = format!(
+        "SELECT max(r), count(*), {aggregate} FROM (SELECT rowid AS r, * FROM {from} WHERE rowid > $1 ORDER BY rowid LIMIT $2)"
+    );
+    let mut after = 0i64;
+    loop {
+        let query = sqlx::query(AssertSqlSafe(sql.clone())).bind(after).bind(ROWS);
+        let row = query.fetch_one(&mut *connection).await?;
+        let Some(last) = row.try_get::<Option<i64>, _>(0)? else { return Ok(()) };
+        if let Some(text) = row.try_get::<Option<&str>, _>(2)? {
+            each(text)?;
+        }
+        if row.try_get::<i64, _>(1)? < ROWS {
+            return Ok(());
+        }
+        after = last;
     }
-    Ok(())
+}
+
+async fn consumers(connection: &mut SqliteConnection, each: &mut (dyn FnMut(Loaded) + Send)) -> Result<()> {
+    let aggregate = "json_group_array(json_array(hex(id), username, custom_id))";
+    aggregated(connection, aggregate, "consumers", |text| {
+        type Row<'a> = (&'a str, Option<Box<str>>, Option<Box<str>>);
+        let rows: Vec<Row<'_>> = serde_json::from_str(text).map_err(|e| Error::Corrupt(e.to_string()))?;
+        for (id, username, custom_id) in rows {
+            let id = Uuid::from_bytes(hex(id.as_bytes())?);
+            each(Loaded::Consumer(Consumer { id, username, custom_id }));
+        }
+        Ok(())
+    })
+    .await
 }
 
 async fn keys(connection: &mut SqliteConnection, each: &mut (dyn FnMut(Loaded) + Send)) -> Result<()> {
-    let sql = "SELECT id, consumer_id, key_digest, expires_at_ms FROM keyauth_credentials \
-               WHERE key_digest IS NOT NULL AND (expires_at_ms IS NULL OR expires_at_ms > $1)";
-    let mut found = sqlx::query(sql).bind(read::now_ms()).fetch(connection);
-    while let Some(row) = found.try_next().await? {
-        let digest: &[u8] = row.try_get("key_digest")?;
-        let digest =
-            digest.try_into().map_err(|_| Error::Corrupt("a digest of another length".to_owned()))?;
-        let id = rows::uuid(row.try_get("id")?)?;
-        let consumer = rows::uuid(row.try_get("consumer_id")?)?;
-        let expires_at_ms = row.try_get("expires_at_ms")?;
-        each(Loaded::Key { credential: KeyCredential { id, consumer }, digest, expires_at_ms });
+    let now = read::now_ms();
+    // A key set to null can be shown by nobody: the aggregate leaves nulls out.
+    let aggregate = "group_concat(CASE WHEN key_digest IS NOT NULL THEN \
+        hex(id) || hex(consumer_id) || hex(key_digest) || coalesce(expires_at_ms, '') END, ' ')";
+    aggregated(connection, aggregate, "keyauth_credentials", |text| {
+        for row in text.split_ascii_whitespace().map(str::as_bytes) {
+            let wrong = || Error::Corrupt("an API key of another form".to_owned());
+            let (id, rest) = row.split_at_checked(32).ok_or_else(wrong)?;
+            let (consumer, rest) = rest.split_at_checked(32).ok_or_else(wrong)?;
+            let (digest, end) = rest.split_at_checked(64).filter(|_| row.len() >= 128).ok_or_else(wrong)?;
+            let expires_at_ms = match end {
+                [] => None,
+                end => Some(str::from_utf8(end).ok().and_then(|end| end.parse().ok()).ok_or_else(wrong)?),
+            };
+            if expires_at_ms.is_some_and(|end| end <= now) {
+                continue;
+            }
+            let (id, consumer) = (Uuid::from_bytes(hex(id)?), Uuid::from_bytes(hex(consumer)?));
+            let credential = KeyCredential { id, consumer };
+            each(Loaded::Key { credential, digest: hex(digest)?, expires_at_ms });
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// The bytes that these hexadecimal digits stand for, which are as many as are wanted.
+fn hex<const N: usize>(digits: &[u8]) -> Result<[u8; N]> {
+    let wrong = || Error::Corrupt("an id or a digest of another length".to_owned());
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    if digits.len() != 2 * N {
+        return Err(wrong());
     }
-    Ok(())
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = digit(pair[0]).zip(digit(pair[1])).map(|(high, low)| high << 4 | low).ok_or_else(wrong)?;
+    }
+    Ok(bytes)
 }
 
 async fn whole(

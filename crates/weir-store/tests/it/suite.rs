@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use weir_mint::Uuid;
 use weir_model::{Catalog, Entity, Page, Record, Tags, entity};
-use weir_store::{Actor, Error, Filter, Store};
+use weir_store::{Actor, Error, Filter, Loaded, Store};
 
 pub(crate) async fn all<F, S, T>(make: F)
 where
@@ -34,6 +34,7 @@ where
         a_crowd_of_writers_is_told_the_truth,
         writers_that_leave_harm_nobody,
         what_happens_to_credentials_is_written_down,
+        a_start_is_told_of_everything,
     );
 }
 
@@ -366,4 +367,43 @@ async fn what_happens_to_credentials_is_written_down(store: &dyn Store) {
     let first = store.audit(None, &Page { size: 1, after: None }).await.unwrap();
     let next = Page { size: 10, after: first.next };
     assert_eq!(store.audit(None, &next).await.unwrap().members.len(), 2);
+}
+
+async fn a_start_is_told_of_everything(store: &dyn Store) {
+    let names: Vec<String> = (0..2500).map(|n| format!("c{n} \"\u{e9}\n\u{0},]\"")).collect();
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
+    let (mut owners, mut wanted) = (Vec::new(), Vec::new());
+    for name in &names {
+        let consumer = fresh("consumers", json!({"username": name, "custom_id": format!("x{name}")}));
+        transaction.insert(kind("consumers"), &consumer, None).await.unwrap();
+        owners.push(consumer["id"].clone());
+    }
+    for (n, end) in [(0, None), (1, Some(1)), (2, Some(i64::MAX)), (3, None)] {
+        let key = if n == 3 { json!(null) } else { json!(format!("k{n}")) };
+        let mut record = fresh("keyauth_credentials", json!({"key": "x", "consumer": {"id": owners[n]}}));
+        record.insert("key".to_owned(), key);
+        transaction.insert(kind("keyauth_credentials"), &record, end).await.unwrap();
+        // What is over, and what nobody can show, is not told of.
+        if n % 2 == 0 {
+            wanted.push((record["id"].clone(), owners[n].clone(), end));
+        }
+    }
+    transaction.insert(kind("services"), &service(1, "one"), None).await.unwrap();
+    transaction.commit().await.unwrap();
+    let (mut consumers, mut keys, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    let mut each = |loaded| match loaded {
+        Loaded::Consumer(one) => consumers.push((one.username.unwrap(), one.custom_id.unwrap())),
+        Loaded::Key { credential, expires_at_ms, .. } => {
+            let (id, consumer) = (credential.id.to_string(), credential.consumer.to_string());
+            keys.push((json!(id), json!(consumer), expires_at_ms));
+        }
+        Loaded::Other(entity, _) => others.push(entity.name),
+    };
+    store.load(&mut each).await.unwrap();
+    assert_eq!(consumers.len(), names.len());
+    for (name, (username, custom_id)) in names.iter().zip(&consumers) {
+        assert_eq!((&**username, &**custom_id), (&**name, &*format!("x{name}")));
+    }
+    assert_eq!(keys, wanted);
+    assert_eq!(others, ["services"]);
 }
