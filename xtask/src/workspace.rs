@@ -43,19 +43,31 @@ pub(crate) fn metadata(options: &[&str]) -> Result<Value> {
 
 /// Builds the gateway's program, with these options of `cargo build`, and tells where it is.
 pub(crate) fn build_weir(options: &[&str]) -> Result<PathBuf> {
+    build(options, "weir", "bin")
+}
+
+/// Builds an example with these options, and says where it is.
+pub(crate) fn build_example(options: &[&str], name: &str) -> Result<PathBuf> {
+    let options: Vec<&str> = options.iter().copied().chain(["--example", name]).collect();
+    build(&options, name, "example")
+}
+
+fn build(options: &[&str], name: &str, kind: &str) -> Result<PathBuf> {
     let mut command = cargo(["build", "--quiet", "--message-format", "json-render-diagnostics"]);
     let output = command.args(options).stdin(Stdio::null()).stderr(Stdio::inherit()).output()?;
     if !output.status.success() {
         bail!("cargo build {}: {}", options.join(" "), output.status);
     }
     let messages = String::from_utf8_lossy(&output.stdout);
-    messages.lines().find_map(executable_named_weir).context("the build made no program named weir")
+    let found = messages.lines().find_map(|message| executable(message, name, kind));
+    found.with_context(|| format!("the build made no program named {name}"))
 }
 
-fn executable_named_weir(message: &str) -> Option<PathBuf> {
+/// The program that a message of the build is about, if it is the one of this name and kind.
+fn executable(message: &str, name: &str, kind: &str) -> Option<PathBuf> {
     let message: Value = serde_json::from_str(message).ok()?;
     let target = &message["target"];
-    let is_it = target["name"] == "weir" && target["kind"] == serde_json::json!(["bin"]);
+    let is_it = target["name"] == name && target["kind"] == serde_json::json!([kind]);
     let is_program = message["profile"]["test"] == false;
     if is_it && is_program { Some(message["executable"].as_str()?.into()) } else { None }
 }
@@ -76,9 +88,9 @@ mod tests {
             serde_json::json!({"target": target, "profile": {"test": test}, "executable": "/t/weir"})
                 .to_string()
         };
-        assert_eq!(executable_named_weir(&message("bin", false)), Some("/t/weir".into()));
-        assert_eq!(executable_named_weir(&message("bin", true)), None);
-        assert_eq!(executable_named_weir(&message("lib", false)), None);
-        assert_eq!(executable_named_weir("not json"), None);
+        assert_eq!(executable(&message("bin", false), "weir", "bin"), Some("/t/weir".into()));
+        assert_eq!(executable(&message("bin", true), "weir", "bin"), None);
+        assert_eq!(executable(&message("lib", false), "weir", "bin"), None);
+        assert_eq!(executable("not json", "weir", "bin"), None);
     }
 }

@@ -29,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for from in (0..count).step_by(BATCH) {
         let mut transaction = store.begin(Actor::Gateway("fill")).await?;
         for n in from..count.min(from + BATCH) {
-            let (consumer, key) = (Uuid::v4()?.to_string(), Uuid::v4()?.to_string());
+            let (consumer, key) = (Uuid::v7()?.to_string(), Uuid::v7()?.to_string());
             let record = json!({
                 "id": consumer, "created_at": 1, "updated_at": 1, "username": format!("consumer-{n}"),
                 "custom_id": null, "tags": null,

@@ -74,6 +74,12 @@ request = function()
 end
 ";
 
+const KEYS: &str = "
+request = function()
+  return wrk.format('GET', '/', {apikey = 'key-' .. math.random(0, keys - 1)})
+end
+";
+
 /// Sends as much as is answered, over so many connections, from one core.
 pub(super) struct Saturation {
     pub(super) folder: PathBuf,
@@ -105,6 +111,14 @@ impl Saturation {
     pub(super) fn run_random(&self, addr: SocketAddr, routes: usize, seconds: u32) -> Result<Outcome> {
         let script = self.folder.join("random.lua");
         fs::write(&script, format!("local routes = {routes}\n{RANDOM}{DONE}"))?;
+        let said = process::read(self.wrk(&script, seconds).arg(format!("http://{addr}/")))?;
+        parse_wrk(&said).with_context(|| format!("wrk on {addr}"))
+    }
+
+    /// Shows one of so many API keys at a time, `key-0` to `key-{keys - 1}`.
+    pub(super) fn run_keys(&self, addr: SocketAddr, keys: usize, seconds: u32) -> Result<Outcome> {
+        let script = self.folder.join("keys.lua");
+        fs::write(&script, format!("local keys = {keys}\n{KEYS}{DONE}"))?;
         let said = process::read(self.wrk(&script, seconds).arg(format!("http://{addr}/")))?;
         parse_wrk(&said).with_context(|| format!("wrk on {addr}"))
     }

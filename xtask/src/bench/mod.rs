@@ -1,10 +1,11 @@
 //! `cargo xtask bench`: what Weir costs, beside what others cost, measured alike.
 //!
 //! `proxy` runs gateways and proxies under the same load ([`proxy`]); `randomness` times draws and tokens
-//! ([`randomness`]); `lua` does that in LuaJIT ([`lua`]); `routes` compares a hundred thousand routes with a hundred
+//! ([`randomness`]); `auth` compares authentication plugins, and many consumers with few ([`auth`]); `lua` does that in LuaJIT ([`lua`]); `routes` compares a hundred thousand routes with a hundred
 //! ([`routes`]). Every number is printed with what speaks against it: how far the rounds were apart, and what else used the
 //! machine meanwhile.
 
+mod auth;
 mod contenders;
 mod load;
 mod lua;
@@ -82,6 +83,7 @@ enum What {
     Randomness,
     Lua,
     Routes,
+    Auth,
     All,
 }
 
@@ -113,6 +115,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     if wanted(What::Routes) && !args.profile {
         routes::run(args)?;
+    }
+    if wanted(What::Auth) && !args.profile {
+        auth::run(args)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod clones;
 mod command;
 mod control;
 mod credentials;
