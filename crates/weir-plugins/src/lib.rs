@@ -7,6 +7,7 @@ pub mod auth;
 mod config;
 mod correlation_id;
 mod cors;
+pub mod jws;
 mod key_auth;
 pub mod prometheus;
 mod query;
