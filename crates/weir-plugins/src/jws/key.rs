@@ -24,14 +24,14 @@ enum Material {
     /// A secret, and what each digest makes of it once it is asked for.
     Secret {
         secret: Zeroizing<Vec<u8>>,
-        ready: [OnceLock<Box<hmac::Key>>; 3],
+        ready: Box<[OnceLock<hmac::Key>; 3]>,
     },
     /// `pss`: RS256 and its like are not for this key.
     Rsa {
         n: Box<[u8]>,
         e: Box<[u8]>,
         pss: bool,
-        ready: [OnceLock<Option<ParsedPublicKey>>; 6],
+        ready: Box<[OnceLock<Option<ParsedPublicKey>>; 6]>,
     },
     /// A point on the curve of the one algorithm.
     Ec(Algorithm, ParsedPublicKey),
@@ -165,7 +165,7 @@ impl Key {
             Algorithm::Hs512 => (2, hmac::HMAC_SHA512),
             _ => return None,
         };
-        Some(ready[at].get_or_init(|| Box::new(hmac::Key::new(digest, secret))))
+        Some(ready[at].get_or_init(|| hmac::Key::new(digest, secret)))
     }
 
     fn rsa_ready(&self, algorithm: Algorithm) -> Option<&ParsedPublicKey> {
