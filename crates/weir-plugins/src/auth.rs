@@ -102,6 +102,14 @@ impl Gate {
     }
 }
 
+/// What a `WWW-Authenticate` field asks for (RFC 9110, 11.6.1): a scheme, within a realm if there is one.
+pub(crate) fn challenge(scheme: &str, realm: Option<&str>) -> String {
+    match realm {
+        Some(realm) => format!("{scheme} realm=\"{}\"", realm.replace('\\', "\\\\").replace('"', "\\\"")),
+        None => scheme.to_owned(),
+    }
+}
+
 /// When an address is locked out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lockout {

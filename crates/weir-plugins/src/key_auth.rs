@@ -20,7 +20,7 @@ use weir_model::PluginSchema;
 use weir_model::schema::{array, boolean, record, string, types};
 use weir_plugin::{Answer, BuildError, Ctx, Env, Flow, Kind, Phases, Plugin};
 
-use crate::auth::{Attempts, Gate, Refusal};
+use crate::auth::{Attempts, Gate, Refusal, challenge};
 use crate::{config, query};
 
 const NAME: &str = "key-auth";
@@ -242,10 +242,7 @@ impl Kind for KeyAuth {
         let config: Config = config::read(NAME, config)?;
         let anonymous = config.anonymous.clone();
         let gate = Gate::new(NAME, env.id, anonymous, config.run_on_preflight, &self.0);
-        let challenge = match &config.realm {
-            Some(realm) => format!("Key realm=\"{}\"", realm.replace('\\', "\\\\").replace('"', "\\\"")),
-            None => "Key".to_owned(),
-        };
+        let challenge = challenge("Key", config.realm.as_deref());
         Ok(Arc::new(Instance { gate, config, challenge }))
     }
 }

@@ -8,6 +8,7 @@ mod config;
 mod correlation_id;
 mod cors;
 pub mod jws;
+mod jwt;
 mod key_auth;
 pub mod prometheus;
 mod query;
@@ -35,6 +36,7 @@ pub fn kinds(shared: &Shared) -> Vec<Arc<dyn Kind>> {
         Arc::new(acl::Acl),
         Arc::new(correlation_id::CorrelationId::default()),
         Arc::new(cors::Cors),
+        Arc::new(jwt::Jwt(Arc::clone(&shared.attempts))),
         Arc::new(key_auth::KeyAuth(Arc::clone(&shared.attempts))),
         Arc::new(prometheus::Prometheus::new(Arc::clone(&shared.metrics))),
         Arc::new(rate_limiting::RateLimiting::new(Arc::clone(&shared.limits))),

@@ -112,7 +112,6 @@ pub(super) const AREAS: &[Area] = &[
                     "validate-redirect-status",
                     "validate-proxy-cache-*",
                     "validate-oauth2-*",
-                    "validate-jwt-max-exp-range",
                     "validate-file-log-*",
                     "validate-http-log-*",
                     "validate-tcp-log",
@@ -157,7 +156,7 @@ pub(super) const AREAS: &[Area] = &[
     served("plugins/cors.json"),
     not_served("plugins/hmac-auth.json", NO_PLUGIN),
     not_served("plugins/ip-restriction.json", NO_PLUGIN),
-    not_served("plugins/jwt.json", NO_PLUGIN),
+    served("plugins/jwt.json"),
     served("plugins/key-auth.json"),
     but_for("plugins/logs.json", &[Known { reason: OTHER_PLUGINS, cases: &["http-log-*", "file-log-*"] }]),
     but_for(

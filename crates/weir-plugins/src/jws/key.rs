@@ -24,7 +24,7 @@ enum Material {
     /// A secret, and what each digest makes of it once it is asked for.
     Secret {
         secret: Zeroizing<Vec<u8>>,
-        ready: Box<[OnceLock<hmac::Key>; 3]>,
+        ready: [OnceLock<Box<hmac::Key>>; 3],
     },
     /// `pss`: RS256 and its like are not for this key.
     Rsa {
@@ -165,7 +165,7 @@ impl Key {
             Algorithm::Hs512 => (2, hmac::HMAC_SHA512),
             _ => return None,
         };
-        Some(ready[at].get_or_init(|| hmac::Key::new(digest, secret)))
+        Some(ready[at].get_or_init(|| Box::new(hmac::Key::new(digest, secret))))
     }
 
     fn rsa_ready(&self, algorithm: Algorithm) -> Option<&ParsedPublicKey> {
