@@ -33,7 +33,6 @@ pub(crate) enum Refusal {
     Missing(Answer),
     /// It showed something that is wrong.
     Wrong(Answer),
-    #[expect(dead_code, reason = "for plugins that ask others")]
     /// Nobody could tell: a directory or an identity provider failed. Says nothing about the client, but a stand-in does not
     /// come in for it either.
     Unknown(Answer),
