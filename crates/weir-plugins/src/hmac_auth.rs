@@ -313,8 +313,12 @@ impl Kind for HmacAuth {
 
 #[cfg(test)]
 mod tests {
+    use weir_mint::{Secret, Uuid};
+    use weir_model::typed::Previous;
+
     use super::*;
     use crate::config::test;
+    use crate::fixture::{self, ALICE, Became, Known, NOW_MS, Request};
 
     #[test]
     fn schema_and_type_agree() {
@@ -323,5 +327,178 @@ mod tests {
         test::build(&kind, json!({"realm": "r", "clock_skew": 0.5, "enforce_headers": ["date"]}));
         assert!(test::complete(&kind, json!({"algorithms": ["hmac-md5"]})).is_err());
         assert!(test::complete(&kind, json!({"clock_skew": 0})).is_err());
+    }
+
+    const GOOD: Became = Became::Of(ALICE);
+
+    fn refused(message: &str) -> Became {
+        Became::Answered(401, message.to_owned())
+    }
+
+    fn known(secret: &str, previous: Option<(&str, u64)>) -> Known {
+        let previous = previous.map(|(secret, until_ms)| Previous {
+            secret: Secret::new(secret.to_owned()),
+            until_ms: until_ms as i64,
+        });
+        let credential = HmacCredential {
+            id: Uuid::from_bytes([2; 16]),
+            consumer: ALICE,
+            username: "bob".into(),
+            secret: Secret::new(secret.to_owned()),
+            previous,
+        };
+        Known { hmac: Some(Arc::new(Kept::new(credential))), ..Known::default() }
+    }
+
+    /// The date, so many seconds from now.
+    fn date(offset: i64) -> String {
+        let seconds = (NOW_MS / 1000).saturating_add_signed(offset);
+        httpdate::fmt_http_date(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds))
+    }
+
+    fn authorization(secret: &str, names: &str, lines: &[&str]) -> String {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+        let signature = STANDARD.encode(hmac::sign(&key, lines.join("\n").as_bytes()));
+        format!(r#"hmac username="bob", algorithm="hmac-sha256", headers="{names}", signature="{signature}""#)
+    }
+
+    fn access(config: Value, known: &Known, request: &Request<'_>) -> Became {
+        let plugin = test::build(&HmacAuth(Arc::default()), config);
+        fixture::access(&*plugin, known, request, |ctx| {
+            let shown = ctx.headers.get_str("X-Credential-Identifier");
+            assert_eq!(shown, ctx.identity.map(|_| "bob"));
+        })
+    }
+
+    #[test]
+    fn the_secret_before_is_good_until_it_ends() {
+        let date = date(0);
+        let line = format!("date: {date}");
+        let old = authorization("old", "date", &[&line]);
+        let access = |until_ms| {
+            let headers = [("Authorization", &*old), ("Date", &*date)];
+            access(
+                json!({}),
+                &known("new", Some(("old", until_ms))),
+                &Request { headers: &headers, ..Request::default() },
+            )
+        };
+        assert_eq!(access(NOW_MS + 1), GOOD);
+        assert_eq!(access(NOW_MS), refused(DOES_NOT_MATCH));
+    }
+
+    #[test]
+    fn only_a_date_that_is_signed_counts() {
+        let (fresh, stale) = (date(-300), date(-301));
+        let config = || json!({});
+        let send = |names, lines: &[&str], more: &[(&str, &str)], now_ms| {
+            let authorization = authorization("s", names, lines);
+            let headers = [&[("Authorization", &*authorization)], more].concat();
+            access(config(), &known("s", None), &Request { headers: &headers, now_ms, ..Request::default() })
+        };
+        let (fresh_line, stale_line) = (format!("date: {fresh}"), format!("date: {stale}"));
+        assert_eq!(send("date", &[&fresh_line], &[("Date", &fresh)], NOW_MS), GOOD);
+        // The clock runs on, or back, and what was overheard is of no use.
+        assert_eq!(send("date", &[&fresh_line], &[("Date", &fresh)], NOW_MS + 1000), refused(BAD_DATE));
+        assert_eq!(send("date", &[&fresh_line], &[("Date", &fresh)], NOW_MS - 602_000), refused(BAD_DATE));
+        assert_eq!(send("date", &[&fresh_line], &[("Date", &fresh)], 0), refused(BAD_DATE));
+        assert_eq!(send("date", &[&stale_line], &[("Date", &stale)], NOW_MS), refused(BAD_DATE));
+        // Somebody put a fresh date beside the one that was signed, or in the place of one that was not.
+        let both = [("Date", &*stale), ("X-Date", &*fresh)];
+        assert_eq!(send("date", &[&stale_line], &both, NOW_MS), refused(BAD_DATE));
+        let twice = [("Date", &*stale), ("Date", &*fresh)];
+        assert_eq!(send("date", &[&stale_line], &twice, NOW_MS), refused(BAD_DATE));
+        let target = ["@request-target: get /"];
+        assert_eq!(send("@request-target", &target, &[("Date", &fresh)], NOW_MS), refused(BAD_DATE));
+    }
+
+    #[test]
+    fn a_field_that_is_there_twice_is_signed_with_both_values() {
+        let date = date(0);
+        let line = format!("date: {date}");
+        let send = |lines: &[&str], more: &[(&str, &str)]| {
+            let authorization = authorization("s", "date x-a", lines);
+            let headers = [&[("Authorization", &*authorization), ("Date", &*date)], more].concat();
+            access(json!({}), &known("s", None), &Request { headers: &headers, ..Request::default() })
+        };
+        assert_eq!(send(&[&line, "x-a: 1, 2"], &[("X-A", "1"), ("X-A", "2")]), GOOD);
+        assert_eq!(send(&[&line, "x-a: 1"], &[("X-A", "1"), ("X-A", "2")]), refused(DOES_NOT_MATCH));
+        assert_eq!(send(&[&line, "x-a:"], &[]), GOOD);
+        assert_eq!(send(&[&line, "x-a:"], &[("X-A", "")]), refused(DOES_NOT_MATCH));
+    }
+
+    #[test]
+    fn the_version_of_the_request_line_is_the_clients() {
+        let date = date(0);
+        let line = format!("date: {date}");
+        for (version, want) in [("1.1", GOOD), ("2.0", GOOD), ("1.0", GOOD), ("3.0", refused(DOES_NOT_MATCH))]
+        {
+            let request_line = format!("POST /a?b HTTP/{version}");
+            let authorization = authorization("s", "date request-line", &[&line, &request_line]);
+            let headers = [("Authorization", &*authorization), ("Date", &*date)];
+            let request = Request {
+                method: http::Method::POST,
+                target: "/a?b",
+                headers: &headers,
+                ..Request::default()
+            };
+            assert_eq!(
+                access(json!({"enforce_headers": ["date", "request-line"]}), &known("s", None), &request),
+                want
+            );
+        }
+    }
+
+    #[test]
+    fn enforced_fields_are_signed() {
+        let date = date(0);
+        let authorization = authorization("s", "date", &[&format!("date: {date}")]);
+        let headers = [("Authorization", &*authorization), ("Date", &*date)];
+        let request = Request { headers: &headers, ..Request::default() };
+        assert_eq!(access(json!({"enforce_headers": ["Date"]}), &known("s", None), &request), GOOD);
+        let config = json!({"enforce_headers": ["date", "host"]});
+        assert_eq!(access(config, &known("s", None), &request), refused(CANNOT_BE_VERIFIED));
+    }
+
+    #[test]
+    fn the_digest_of_a_body_is_signed() {
+        let date = date(0);
+        let line = format!("date: {date}");
+        let of = |body: &[u8]| format!("SHA-256={}", STANDARD.encode(digest::digest(&digest::SHA256, body)));
+        let send = |names, lines: &[&str], digest: Option<&str>, body: Option<&[u8]>| {
+            let authorization = authorization("s", names, lines);
+            let mut headers = vec![("Authorization", &*authorization), ("Date", &*date)];
+            headers.extend(digest.map(|digest| ("Digest", digest)));
+            let request = Request { headers: &headers, body, ..Request::default() };
+            access(json!({"validate_request_body": true}), &known("s", None), &request)
+        };
+        let (is, other) = (of(b"hello"), of(b"other"));
+        let signed = |digest: &str| format!("digest: {digest}");
+        let bad = || refused(DOES_NOT_MATCH);
+        assert_eq!(send("date digest", &[&line, &signed(&is)], Some(&is), Some(b"hello")), GOOD);
+        assert_eq!(send("date digest", &[&line, &signed(&is)], Some(&is), Some(b"other")), bad());
+        assert_eq!(send("date digest", &[&line, &signed(&is)], Some(&other), Some(b"other")), bad());
+        // A digest that anybody can replace, none, one of another kind, and a body too long to be looked at.
+        assert_eq!(send("date", &[&line], Some(&is), Some(b"hello")), bad());
+        assert_eq!(send("date", &[&line], None, Some(b"hello")), bad());
+        assert_eq!(
+            send("date digest", &[&line, "digest: MD5=eA=="], Some("MD5=eA=="), Some(b"hello")),
+            bad()
+        );
+        assert_eq!(send("date digest", &[&line, &signed(&is)], Some(&is), None), bad());
+        let list = format!("MD5=eA==, sha-256={}", &is[8..]);
+        assert_eq!(send("date digest", &[&line, &signed(&list)], Some(&list), Some(b"hello")), GOOD);
+        assert_eq!(send("date", &[&line], None, Some(b"")), GOOD);
+    }
+
+    #[test]
+    fn who_speaks_of_something_else_shows_nothing() {
+        let anonymous = json!({"anonymous": "alice"});
+        for value in ["Basic dTpw", "HMAC username=\"bob\"", "hmac", ""] {
+            let request = Request { headers: &[("Authorization", value)], ..Request::default() };
+            assert_eq!(access(json!({}), &known("s", None), &request), refused(BAD_DATE), "{value}");
+            let plugin = test::build(&HmacAuth(Arc::default()), anonymous.clone());
+            assert_eq!(fixture::access(&*plugin, &known("s", None), &request, |_| ()), GOOD);
+        }
     }
 }

@@ -335,8 +335,12 @@ impl Kind for Jwt {
 
 #[cfg(test)]
 mod tests {
+    use weir_mint::Uuid;
+    use weir_model::typed::Previous;
+
     use super::*;
     use crate::config::test;
+    use crate::fixture::{self, ALICE, Became, Known, NOW_MS, Request};
 
     #[test]
     fn schema_and_type_agree() {
@@ -357,5 +361,170 @@ mod tests {
             assert_eq!(decode_secret(text).as_deref().map(Vec::as_slice), Some(&[0xfb, 0xff][..]), "{text}");
         }
         assert_eq!(decode_secret("a secret"), None);
+    }
+
+    const NOW: u64 = NOW_MS / 1000;
+    const HS256: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
+
+    fn known(
+        algorithm: &str,
+        secret: &str,
+        public_key: Option<&str>,
+        previous: Option<(&str, u64)>,
+    ) -> Known {
+        let previous = previous.map(|(secret, until_ms)| Previous {
+            secret: Secret::new(secret.to_owned()),
+            until_ms: until_ms as i64,
+        });
+        let credential = JwtCredential {
+            id: Uuid::from_bytes([2; 16]),
+            consumer: ALICE,
+            key: "iss1".into(),
+            secret: Some(Secret::new(secret.to_owned())),
+            public_key: public_key.map(Into::into),
+            algorithm: algorithm.into(),
+            previous,
+        };
+        Known { jwt: Some(Arc::new(weir_plugin::Kept::new(credential))), ..Known::default() }
+    }
+
+    fn token(secret: &str, header: &str, claims: &str) -> String {
+        Key::from_secret(secret.as_bytes()).sign(Algorithm::Hs256, header, claims).unwrap()
+    }
+
+    fn access_at(now_ms: u64, config: Value, known: &Known, token: &str) -> Became {
+        let plugin = test::build(&Jwt(Arc::default()), config);
+        let value = format!("Bearer {token}");
+        let request = Request { headers: &[("Authorization", &value)], now_ms, ..Request::default() };
+        fixture::access(&*plugin, known, &request, |ctx| {
+            let shown = ctx.headers.get_str("X-Credential-Identifier");
+            assert_eq!(shown, ctx.identity.map(|_| "iss1"));
+        })
+    }
+
+    fn access(config: Value, known: &Known, token: &str) -> Became {
+        access_at(NOW_MS, config, known, token)
+    }
+
+    fn refused(body: &Value) -> Became {
+        Became::Answered(401, body.to_string())
+    }
+
+    fn says(message: &str) -> Became {
+        refused(&json!({"message": message}))
+    }
+
+    #[test]
+    fn the_secret_before_is_good_until_it_ends() {
+        let old = token("old", HS256, r#"{"iss":"iss1"}"#);
+        let rotated = |until_ms| known("HS256", "new", None, Some(("old", until_ms)));
+        assert_eq!(access(json!({}), &rotated(NOW_MS + 1), &old), Became::Of(ALICE));
+        assert_eq!(access(json!({}), &rotated(NOW_MS), &old), says("Invalid signature"));
+        let new = token("new", HS256, r#"{"iss":"iss1"}"#);
+        assert_eq!(access(json!({}), &rotated(NOW_MS), &new), Became::Of(ALICE));
+    }
+
+    #[test]
+    fn the_credential_says_which_algorithm() {
+        let good = token("s", HS256, r#"{"iss":"iss1"}"#);
+        assert_eq!(access(json!({}), &known("HS256", "s", None, None), &good), Became::Of(ALICE));
+        assert_eq!(access(json!({}), &known("HS384", "s", None, None), &good), says("Invalid algorithm"));
+        for (header, why) in [
+            (r#"{"alg":"none"}"#, "invalid alg"),
+            (r#"{"alg":"hs256"}"#, "invalid alg"),
+            (r#"{"alg":"HS256","typ":"JWE"}"#, "invalid typ"),
+            (r#"{"alg":"HS256","crit":["exp"]}"#, "invalid crit"),
+            (r#"{"alg":"HS256","alg":"HS256"}"#, "invalid JSON"),
+        ] {
+            let bad = token("s", header, r#"{"iss":"iss1"}"#);
+            assert_eq!(
+                access(json!({}), &known("HS256", "s", None, None), &bad),
+                says(&format!("Bad token; {why}"))
+            );
+        }
+        // Signed by the text of the public key, as if that were a secret.
+        let pem = include_str!("jws/vectors/rsa-spki.pem");
+        let forged = token(pem, HS256, r#"{"iss":"iss1"}"#);
+        assert_eq!(
+            access(json!({}), &known("RS256", pem, Some(pem), None), &forged),
+            says("Invalid algorithm")
+        );
+        let claimed = token(pem, r#"{"alg":"RS256"}"#, r#"{"iss":"iss1"}"#);
+        assert_eq!(
+            access(json!({}), &known("RS256", pem, Some(pem), None), &claimed),
+            says("Invalid signature")
+        );
+        // Keys that are missing, too short, or of another kind.
+        let small = include_str!("jws/vectors/rsa1024-spki.pem");
+        for key in [None, Some(small), Some(include_str!("jws/vectors/ec-spki.pem")), Some("-----BEGIN")] {
+            let credential = known("RS256", pem, key, None);
+            assert_eq!(access(json!({}), &credential, &claimed), says("Invalid key/secret"));
+        }
+        let empty = token("", HS256, r#"{"iss":"iss1"}"#);
+        assert_eq!(access(json!({}), &known("HS256", "", None, None), &empty), says("Invalid key/secret"));
+        let base64 = json!({"secret_is_base64": true});
+        assert_eq!(
+            access(base64, &known("HS256", "no base64!", None, None), &good),
+            says("Invalid key/secret")
+        );
+    }
+
+    #[test]
+    fn times_are_verified_where_that_is_asked() {
+        let known = known("HS256", "s", None, None);
+        let claims = |more: &str| token("s", HS256, &format!(r#"{{"iss":"iss1"{more}}}"#));
+        let exp = |at: u64| claims(&format!(",\"exp\":{at}"));
+        let verified = || json!({"claims_to_verify": ["exp"]});
+        assert_eq!(access(verified(), &known, &exp(NOW + 1)), Became::Of(ALICE));
+        assert_eq!(access(verified(), &known, &exp(NOW)), refused(&json!({"exp": "token expired"})));
+        assert_eq!(
+            access(verified(), &known, &claims(",\"exp\":\"1\"")),
+            refused(&json!({"exp": "must be a number"}))
+        );
+        let longest = || json!({"claims_to_verify": ["exp"], "maximum_expiration": 300});
+        assert_eq!(access(longest(), &known, &exp(NOW + 300)), Became::Of(ALICE));
+        let beyond = refused(&json!({"exp": "exceeds maximum allowed expiration"}));
+        assert_eq!(access(longest(), &known, &exp(NOW + 301)), beyond);
+        assert_eq!(access(longest(), &known, &claims(",\"exp\":1e300")), beyond);
+        // A clock that was set back to the beginning of time makes no token good for longer than it may be.
+        assert_eq!(access_at(0, longest(), &known, &exp(NOW + 1)), beyond);
+        assert_eq!(
+            access_at(u64::MAX, longest(), &known, &exp(NOW)),
+            refused(&json!({"exp": "token expired"}))
+        );
+    }
+
+    #[test]
+    fn the_claim_that_names_the_key_is_a_text() {
+        let known = known("HS256", "s", None, None);
+        for claims in [r#"{"iss":7}"#, r#"{"iss":null}"#, r#"{"iss":["iss1"]}"#, r#"{"iss":""}"#] {
+            assert_eq!(
+                access(json!({}), &known, &token("s", HS256, claims)),
+                says("Invalid 'iss' in claims")
+            );
+        }
+        let nobodys = token("s", HS256, r#"{"iss":"iss1"}"#);
+        let unknown = says("No credentials found for given 'iss'");
+        assert_eq!(access(json!({}), &Known::default(), &nobodys), unknown);
+    }
+
+    #[test]
+    fn a_token_shown_twice_is_one_token() {
+        let plugin = test::build(&Jwt(Arc::default()), json!({"cookie_names": ["c"]}));
+        let (one, two) =
+            (token("s", HS256, r#"{"iss":"iss1"}"#), token("s", HS256, r#"{"iss":"iss1","n":2}"#));
+        let access = |target: &str, cookie: &str| {
+            let cookie = format!("a=b; c={cookie}");
+            let authorization = format!("Bearer {one}");
+            let request = Request {
+                target,
+                headers: &[("Authorization", &authorization), ("Cookie", &cookie)],
+                ..Request::default()
+            };
+            fixture::access(&*plugin, &known("HS256", "s", None, None), &request, |_| ())
+        };
+        assert_eq!(access(&format!("/?jwt={one}&jwt="), &one), Became::Of(ALICE));
+        assert_eq!(access("/", &two), says("Multiple tokens provided"));
+        assert_eq!(access(&format!("/?jwt={one}&jwt={two}"), ""), says("Multiple tokens provided"));
     }
 }

@@ -9,10 +9,13 @@ mod basic_auth;
 mod config;
 mod correlation_id;
 mod cors;
+#[cfg(test)]
+mod fixture;
 mod hmac_auth;
 pub mod jws;
 mod jwt;
 mod key_auth;
+mod multipart;
 pub mod prometheus;
 mod query;
 pub mod rate_limiting;
