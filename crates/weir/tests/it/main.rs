@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod authentication;
 mod command;
 mod control;
 mod doctor;
