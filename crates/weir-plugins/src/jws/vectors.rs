@@ -3,6 +3,7 @@
 //! The PEM files beside this one hold the public keys of RFC 7520 (3.3) and RFC 7515 (A.3), written with OpenSSL 3.0.19;
 //! the certificate signs itself. The key of 1024 bits is nobody's.
 
+use aws_lc_rs::digest;
 use aws_lc_rs::signature::{self, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -181,17 +182,21 @@ enum Signer {
     Ed25519(Ed25519KeyPair),
 }
 
-#[allow(clippy::disallowed_methods, reason = "the library's signing keys draw from it alone")]
-fn sign(signer: &Signer, message: &[u8]) -> Vec<u8> {
-    let random = aws_lc_rs::rand::SystemRandom::new();
+fn sign(signer: &Signer, algorithm: Algorithm, message: &[u8]) -> Vec<u8> {
+    let digest = match &algorithm.name()[2..] {
+        "256" => &digest::SHA256,
+        "384" => &digest::SHA384,
+        _ => &digest::SHA512,
+    };
+    let digest = digest::digest(digest, message);
     match signer {
         Signer::Secret(_) => unreachable!(),
         Signer::Rsa(pair, encoding) => {
             let mut signature = vec![0; pair.public_modulus_len()];
-            pair.sign(*encoding, &random, message, &mut signature).unwrap();
+            pair.sign_digest(*encoding, &digest, &mut signature).unwrap();
             signature
         }
-        Signer::Ec(pair) => pair.sign(&random, message).unwrap().as_ref().to_vec(),
+        Signer::Ec(pair) => pair.sign_digest(&digest).unwrap().as_ref().to_vec(),
         Signer::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
     }
 }
@@ -242,7 +247,7 @@ fn each_key_verifies_by_the_algorithms_of_its_kind_alone() {
             Signer::Secret(key) => key.sign(*algorithm, &header, "{}").unwrap(),
             _ => {
                 let signed = format!("{}.e30", URL_SAFE_NO_PAD.encode(&header));
-                let signature = URL_SAFE_NO_PAD.encode(sign(signer, signed.as_bytes()));
+                let signature = URL_SAFE_NO_PAD.encode(sign(signer, *algorithm, signed.as_bytes()));
                 format!("{signed}.{signature}")
             }
         };
