@@ -33,7 +33,6 @@ pub(crate) enum Refusal {
     Missing(Answer),
     /// It showed something that is wrong.
     Wrong(Answer),
-    #[expect(dead_code, reason = "for plugins that ask others")]
     /// Nobody could tell: a directory or an identity provider failed. Says nothing about the client, but a stand-in does not
     /// come in for it either.
     Unknown(Answer),
@@ -99,6 +98,14 @@ impl Gate {
                 Answer::message(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected error occurred").into()
             }
         }
+    }
+}
+
+/// What a `WWW-Authenticate` field asks for (RFC 9110, 11.6.1): a scheme, within a realm if there is one.
+pub(crate) fn challenge(scheme: &str, realm: Option<&str>) -> String {
+    match realm {
+        Some(realm) => format!("{scheme} realm=\"{}\"", realm.replace('\\', "\\\\").replace('"', "\\\"")),
+        None => scheme.to_owned(),
     }
 }
 

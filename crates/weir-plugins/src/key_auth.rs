@@ -20,10 +20,12 @@ use weir_model::PluginSchema;
 use weir_model::schema::{array, boolean, record, string, types};
 use weir_plugin::{Answer, BuildError, Ctx, Env, Flow, Kind, Phases, Plugin};
 
-use crate::auth::{Attempts, Gate, Refusal};
-use crate::{config, query};
+use crate::auth::{Attempts, Gate, Refusal, challenge};
+use crate::{config, multipart, query};
 
 const NAME: &str = "key-auth";
+/// What is longer in a form is no key.
+const MAX_KEY: usize = 64 << 10;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -118,14 +120,17 @@ impl Instance {
             Place::Body => {
                 let Some(Value::Object(mut fields)) = body else { return };
                 fields.shift_remove(name);
-                let kind = BodyKind::of(ctx);
-                ctx.body = Some(match kind {
+                let before = ctx.body.as_deref().unwrap_or_default();
+                let after = match BodyKind::of(ctx) {
                     Some(BodyKind::Form) => {
-                        let text = ctx.body.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
-                        Bytes::from(query::without(&text, name))
+                        query::without(&String::from_utf8_lossy(before), name).into_bytes()
                     }
-                    _ => Bytes::from(Value::Object(fields).to_string()),
-                });
+                    Some(BodyKind::Multipart(boundary)) => {
+                        multipart::without(before, boundary, name).unwrap_or_default()
+                    }
+                    _ => Value::Object(fields).to_string().into_bytes(),
+                };
+                ctx.body = Some(Bytes::from(after));
             }
         }
     }
@@ -176,40 +181,54 @@ fn one<'a>(values: impl Iterator<Item = Cow<'a, [u8]>>, place: Place) -> Found<'
 }
 
 /// The kinds of bodies that fields can be read of.
-enum BodyKind {
+enum BodyKind<'a> {
     Form,
+    /// A form in parts, with this boundary between them.
+    Multipart(&'a str),
     Json,
 }
 
-impl BodyKind {
-    fn of(ctx: &Ctx<'_>) -> Option<Self> {
+impl<'a> BodyKind<'a> {
+    fn of(ctx: &'a Ctx<'_>) -> Option<Self> {
         let kind = ctx.headers.get_str("Content-Type")?;
         match kind.split(';').next().unwrap_or_default().trim() {
             "application/x-www-form-urlencoded" => Some(Self::Form),
             "application/json" => Some(Self::Json),
-            _ => None,
+            _ => multipart::boundary(kind).map(Self::Multipart),
         }
     }
 }
 
-/// The fields of the body, if it has any. A field that a form has twice becomes an array.
+/// The fields of the body, if it has any. A field that a form has several times becomes an empty array.
 fn read_body(ctx: &Ctx<'_>) -> Option<Value> {
     let body = ctx.body.as_deref()?;
     match BodyKind::of(ctx)? {
         BodyKind::Json => serde_json::from_slice::<Value>(body).ok().filter(Value::is_object),
         BodyKind::Form => {
-            let mut fields = Map::new();
-            for pair in std::str::from_utf8(body).ok()?.split('&') {
-                let Some((name, value)) = pair.split_once('=') else { continue };
-                let (name, value) = (query::decode(name).into_owned(), json!(query::decode(value)));
-                match fields.get_mut(&name) {
-                    Some(before) => *before = json!([before.take(), value]),
-                    None => drop(fields.insert(name, value)),
-                }
-            }
-            Some(Value::Object(fields))
+            let pairs = std::str::from_utf8(body).ok()?.split('&').filter_map(|pair| pair.split_once('='));
+            Some(gather(pairs.map(|(name, value)| (query::decode(name), query::decode(value)))))
+        }
+        BodyKind::Multipart(boundary) => {
+            let fields = multipart::fields(body, boundary)?;
+            let texts = fields
+                .iter()
+                .filter(|field| field.value.len() <= MAX_KEY)
+                .filter_map(|field| Some((field.name.into(), std::str::from_utf8(field.value).ok()?.into())));
+            Some(gather(texts))
         }
     }
+}
+
+fn gather<'a>(pairs: impl Iterator<Item = (Cow<'a, str>, Cow<'a, str>)>) -> Value {
+    let mut fields = Map::new();
+    for (name, value) in pairs {
+        match fields.get_mut(&*name) {
+            // That there are several is all that is asked, and nothing may nest as deep as a client likes.
+            Some(before) => *before = Value::Array(Vec::new()),
+            None => drop(fields.insert(name.into_owned(), value.into())),
+        }
+    }
+    Value::Object(fields)
 }
 
 /// The kind of plugin.
@@ -242,10 +261,7 @@ impl Kind for KeyAuth {
         let config: Config = config::read(NAME, config)?;
         let anonymous = config.anonymous.clone();
         let gate = Gate::new(NAME, env.id, anonymous, config.run_on_preflight, &self.0);
-        let challenge = match &config.realm {
-            Some(realm) => format!("Key realm=\"{}\"", realm.replace('\\', "\\\\").replace('"', "\\\"")),
-            None => "Key".to_owned(),
-        };
+        let challenge = challenge("Key", config.realm.as_deref());
         Ok(Arc::new(Instance { gate, config, challenge }))
     }
 }
@@ -254,6 +270,7 @@ impl Kind for KeyAuth {
 mod tests {
     use super::*;
     use crate::config::test;
+    use crate::fixture::{self, ALICE, Became, Known, Request};
 
     #[test]
     fn schema_and_type_agree() {
@@ -261,5 +278,40 @@ mod tests {
         test::matches_recording(&kind);
         test::build(&kind, json!({"realm": "a \"b\"", "key_in_body": true}));
         assert!(test::complete(&kind, json!({"key_names": ["a,b"]})).is_err());
+    }
+
+    #[test]
+    fn a_field_that_is_there_very_often_is_there_several_times() {
+        let fields =
+            gather((0..1_000_000).map(|_| ("a".into(), "1".into())).chain([("b".into(), "2".into())]));
+        assert_eq!(fields, json!({"a": [], "b": "2"}));
+    }
+
+    #[test]
+    fn a_key_in_a_form_of_parts_is_found_and_hidden() {
+        let plugin = test::build(
+            &KeyAuth(Arc::default()),
+            json!({"key_in_body": true, "hide_credentials": true, "key_in_header": false, "key_in_query": false}),
+        );
+        let part = |name: &str, value: &str| {
+            format!("--edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let (key, other) = (part("apikey", "k"), part("other", "1"));
+        let access = |body: &str, after: &str| {
+            let headers = [("Content-Type", "multipart/form-data; boundary=edge")];
+            let request = Request { headers: &headers, body: Some(body.as_bytes()), ..Request::default() };
+            fixture::access(&*plugin, &Known::default(), &request, |ctx| {
+                assert_eq!(ctx.body.as_deref(), Some(after.as_bytes()));
+            })
+        };
+        let rest = format!("{other}--edge--\r\n");
+        assert_eq!(access(&format!("{key}{rest}"), &rest), Became::Of(ALICE));
+        let wrong = part("apikey", "wrong");
+        let refused = |text: &str| Became::Answered(401, text.to_owned());
+        assert_eq!(access(&format!("{wrong}{rest}"), &rest), refused("Unauthorized"));
+        let twice = format!("{key}{key}{rest}");
+        assert_eq!(access(&twice, &twice), refused("Duplicate API key found"));
+        let broken = format!("{key}--edge");
+        assert_eq!(access(&broken, &broken), refused("No API key found in request"));
     }
 }

@@ -4,10 +4,18 @@
 
 mod acl;
 pub mod auth;
+mod authorization;
+mod basic_auth;
 mod config;
 mod correlation_id;
 mod cors;
+#[cfg(test)]
+mod fixture;
+mod hmac_auth;
+pub mod jws;
+mod jwt;
 mod key_auth;
+mod multipart;
 pub mod prometheus;
 mod query;
 pub mod rate_limiting;
@@ -32,8 +40,11 @@ pub struct Shared {
 pub fn kinds(shared: &Shared) -> Vec<Arc<dyn Kind>> {
     vec![
         Arc::new(acl::Acl),
+        Arc::new(basic_auth::BasicAuth::new(Arc::clone(&shared.attempts))),
         Arc::new(correlation_id::CorrelationId::default()),
         Arc::new(cors::Cors),
+        Arc::new(hmac_auth::HmacAuth(Arc::clone(&shared.attempts))),
+        Arc::new(jwt::Jwt(Arc::clone(&shared.attempts))),
         Arc::new(key_auth::KeyAuth(Arc::clone(&shared.attempts))),
         Arc::new(prometheus::Prometheus::new(Arc::clone(&shared.metrics))),
         Arc::new(rate_limiting::RateLimiting::new(Arc::clone(&shared.limits))),

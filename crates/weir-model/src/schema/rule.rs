@@ -17,6 +17,8 @@ pub enum Rule {
     Between(i64, i64),
     /// A number greater than this.
     Gt(i64),
+    /// An array or a set with this in it.
+    Contains(&'static str),
     /// Exactly this long.
     LenEq(usize),
     /// At least this long: bytes of a text, members of an array, set or map.
@@ -63,6 +65,10 @@ impl Rule {
                 let greater = value.as_f64().is_some_and(|v| v > *limit as f64);
                 (!greater).then(|| format!("value must be greater than {limit}"))
             }
+            Self::Contains(want) => {
+                let has = value.as_array().is_some_and(|items| items.iter().any(|item| item == want));
+                (!has).then(|| format!("expected to contain: {want}"))
+            }
             Self::LenEq(want) => (length(value) != *want).then(|| format!("length must be {want}")),
             Self::LenMin(least) => {
                 (length(value) < *least).then(|| format!("length must be at least {least}"))
@@ -92,6 +98,7 @@ impl Rule {
             Self::NotOneOf(list) => ("not_one_of", json!(list)),
             Self::Between(low, high) => ("between", json!([low, high])),
             Self::Gt(limit) => ("gt", json!(limit)),
+            Self::Contains(want) => ("contains", json!(want)),
             Self::LenEq(want) => ("len_eq", json!(want)),
             Self::LenMin(least) => ("len_min", json!(least)),
             Self::Uuid => ("uuid", json!(true)),

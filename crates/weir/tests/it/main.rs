@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod authentication;
 mod clones;
 mod command;
 mod control;
