@@ -8,6 +8,7 @@ mod config;
 mod correlation_id;
 mod cors;
 mod key_auth;
+mod oauth2;
 pub mod prometheus;
 mod query;
 pub mod rate_limiting;
@@ -35,6 +36,7 @@ pub fn kinds(shared: &Shared) -> Vec<Arc<dyn Kind>> {
         Arc::new(correlation_id::CorrelationId::default()),
         Arc::new(cors::Cors),
         Arc::new(key_auth::KeyAuth(Arc::clone(&shared.attempts))),
+        Arc::new(oauth2::OAuth2(Arc::clone(&shared.attempts))),
         Arc::new(prometheus::Prometheus::new(Arc::clone(&shared.metrics))),
         Arc::new(rate_limiting::RateLimiting::new(Arc::clone(&shared.limits))),
         Arc::new(request_termination::RequestTermination),
