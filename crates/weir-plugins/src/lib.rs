@@ -13,6 +13,7 @@ pub mod prometheus;
 mod query;
 pub mod rate_limiting;
 mod request_termination;
+pub mod session;
 
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub struct Shared {
     pub attempts: Arc<auth::Attempts>,
     /// What the rate-limiting plugin counts.
     pub limits: Arc<rate_limiting::Counters>,
+    /// What the session plugin is about to store.
+    pub sessions: Arc<session::Pending>,
 }
 
 /// Every bundled plugin.
@@ -40,5 +43,6 @@ pub fn kinds(shared: &Shared) -> Vec<Arc<dyn Kind>> {
         Arc::new(prometheus::Prometheus::new(Arc::clone(&shared.metrics))),
         Arc::new(rate_limiting::RateLimiting::new(Arc::clone(&shared.limits))),
         Arc::new(request_termination::RequestTermination),
+        Arc::new(session::Session(Arc::clone(&shared.sessions))),
     ]
 }
