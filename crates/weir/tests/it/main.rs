@@ -17,6 +17,7 @@ mod http2;
 mod in_force;
 mod leaving;
 mod mint;
+mod oauth2;
 mod operation;
 mod streaming;
 mod support;
