@@ -111,7 +111,6 @@ pub(super) const AREAS: &[Area] = &[
                     "validate-response-transformer-*",
                     "validate-redirect-status",
                     "validate-proxy-cache-*",
-                    "validate-oauth2-*",
                     "validate-jwt-max-exp-range",
                     "validate-file-log-*",
                     "validate-http-log-*",
@@ -164,7 +163,7 @@ pub(super) const AREAS: &[Area] = &[
         "plugins/multiple-auth.json",
         &[Known { reason: OTHER_PLUGINS, cases: &["and", "or", "or-closed", "ldap-unreachable"] }],
     ),
-    not_served("plugins/oauth2.json", NO_PLUGIN),
+    served("plugins/oauth2.json"),
     not_served("plugins/proxy-cache.json", NO_PLUGIN),
     served("plugins/rate-limiting.json"),
     not_served("plugins/redirect.json", NO_PLUGIN),
@@ -186,5 +185,5 @@ pub(super) const AREAS: &[Area] = &[
             ],
         }],
     ),
-    not_served("plugins/session.json", NO_PLUGIN),
+    served("plugins/session.json"),
 ];

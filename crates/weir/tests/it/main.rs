@@ -19,6 +19,7 @@ mod leaving;
 mod mint;
 mod oauth2;
 mod operation;
+mod session;
 mod streaming;
 mod support;
 mod upstream;
