@@ -20,17 +20,20 @@ const IDENTIFIER: &str = "X-Credential-Identifier";
 const NOT_GOOD: &str = "The access token is invalid or has expired";
 
 impl Shared {
-    /// Finds out by its access token who a request is from.
-    pub(super) fn authenticate(&self, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
-        // Nobody but this plugin says so.
+    /// Takes away what a client says that only this plugin may say.
+    pub(super) fn disown(ctx: &mut Ctx<'_>) {
         ctx.headers.remove(SCOPE);
         ctx.headers.remove(USER);
+    }
+
+    /// Finds out by its access token who a request is from.
+    pub(super) fn authenticate(&self, ctx: &mut Ctx<'_>) -> Result<(), Refusal> {
         let token = self.find(ctx)?;
-        let result = self.check(ctx, &token);
-        if result.is_ok() && self.config.hide_credentials {
+        // A token that nobody has is hidden as well: it may be another service's.
+        if self.config.hide_credentials {
             self.hide(ctx);
         }
-        result
+        self.check(ctx, &token)
     }
 
     /// The one access token that a request shows (RFC 6750, 2).

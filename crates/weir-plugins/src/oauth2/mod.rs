@@ -197,6 +197,7 @@ impl Plugin for Instance {
     fn access(&self, ctx: &mut Ctx<'_>) -> Flow {
         let shared = &self.0;
         let Some(endpoint) = Endpoint::of(ctx.path()) else {
+            Shared::disown(ctx);
             return match shared.gate.before(ctx) {
                 Some(flow) => flow,
                 None => match shared.authenticate(ctx) {

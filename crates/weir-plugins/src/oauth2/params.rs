@@ -147,8 +147,12 @@ pub(crate) fn bearer(field: &[u8]) -> Option<&str> {
 /// The values of one parameter in a form, decoded; what is no form has none.
 pub(crate) fn values<'a>(form: &'a str, name: &'a str) -> impl Iterator<Item = Secret> + 'a {
     let pairs = form.split('&').filter_map(|pair| pair.split_once('='));
-    let named = pairs.filter(move |(key, _)| decode(key).is_some_and(|key| key.expose() == name));
-    named.filter_map(|(_, value)| decode(value)).filter(|value| !value.expose().is_empty())
+    let is = move |key: &str| match key.contains(['%', '+']) {
+        true => decode(key).is_some_and(|key| key.expose() == name),
+        false => key == name,
+    };
+    let values = pairs.filter(move |(key, _)| is(key)).filter_map(|(_, value)| decode(value));
+    values.filter(|value| !value.expose().is_empty())
 }
 
 /// A media type without its parameters.

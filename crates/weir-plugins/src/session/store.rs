@@ -53,6 +53,13 @@ struct Entry {
     gone: bool,
 }
 
+impl Entry {
+    /// Whether it is not in the store yet, or has not been for long.
+    fn counts(&self, now: Instant) -> bool {
+        self.done.is_none_or(|done| now.duration_since(done) < LINGER)
+    }
+}
+
 impl Pending {
     fn table(&self) -> MutexGuard<'_, HashMap<String, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -61,7 +68,7 @@ impl Pending {
     fn begin(&self, id: &str, who: &Who, record: Uuid) -> bool {
         let mut table = self.table();
         let now = Instant::now();
-        table.retain(|_, entry| entry.done.is_none_or(|done| now.duration_since(done) < LINGER));
+        table.retain(|_, entry| entry.counts(now));
         if table.len() >= MOST_PENDING {
             return false;
         }
@@ -72,7 +79,7 @@ impl Pending {
 
     fn find(&self, id: &str) -> Option<Found> {
         let table = self.table();
-        let entry = table.get(id).filter(|entry| !entry.gone)?;
+        let entry = table.get(id).filter(|entry| !entry.gone && entry.counts(Instant::now()))?;
         Some(Found { who: entry.who.clone(), record: entry.record, stale: false })
     }
 
@@ -136,8 +143,11 @@ impl Store {
                 // The one before is over by itself.
                 outcome = store.records.apply(vec![insert]).await;
             }
-            if let Err(error) = &outcome {
-                tracing::warn!(plugin = super::NAME, %error, "a session could not be stored: it is over");
+            match &outcome {
+                Ok(_) => tracing::debug!(plugin = super::NAME, %record, "a session is stored"),
+                Err(error) => {
+                    tracing::warn!(plugin = super::NAME, %error, "a session could not be stored: it is over");
+                }
             }
             if store.pending.end(&id, outcome.is_ok()) {
                 let _ = store.delete(&id, record).await;
