@@ -157,7 +157,83 @@ async fn verify(shown: Vec<Secret>, hashes: Vec<Secret>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use weir_mint::Uuid;
+    use weir_model::typed::Previous;
+
     use super::*;
+    use crate::config::test::{Stub, with_request};
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text.to_owned())
+    }
+
+    /// A client that had another secret until the time 100.
+    fn rotated(hash_secret: bool) -> OAuth2Client {
+        let kept = |text: &str| match hash_secret {
+            true => Secret::new(slow::hash_client_secret(text.as_bytes()).unwrap()),
+            false => secret(text),
+        };
+        OAuth2Client {
+            id: Uuid::from_bytes([1; 16]),
+            consumer: Uuid::from_bytes([2; 16]),
+            name: "app".into(),
+            client_id: "a b".into(),
+            client_secret: Some(kept("new")),
+            hash_secret,
+            redirect_uris: Vec::new(),
+            public: false,
+            previous: Some(Previous { secret: kept("old"), until_ms: 100 }),
+        }
+    }
+
+    /// Whether a client that shows this form and this Authorization field is the one that is known.
+    fn proven(
+        client: OAuth2Client,
+        at_ms: u64,
+        form: &str,
+        authorization: Option<&str>,
+    ) -> Result<(), StatusCode> {
+        let stub = Stub { client: Some(Arc::new(Kept::new(client))), ..Stub::default() };
+        let params = Params::read(Some(form), None, b"").unwrap();
+        let mut claim = None;
+        with_request(&stub, |ctx| {
+            ctx.started_ms = at_ms;
+            if let Some(field) = authorization {
+                ctx.headers.append("Authorization", field);
+            }
+            claim = Some(Claim::read(ctx, &params, None));
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let claim = claim.unwrap().map_err(|refused| refused.status)?;
+        runtime.block_on(claim.prove()).map(drop).map_err(|refused| refused.status)
+    }
+
+    #[test]
+    fn a_secret_is_good_for_a_while_after_its_rotation() {
+        for hashed in [false, true] {
+            let shows = |text: &str, at_ms| {
+                proven(rotated(hashed), at_ms, &format!("client_id=a+b&client_secret={text}"), None)
+            };
+            let bad = Err(StatusCode::BAD_REQUEST);
+            assert_eq!([shows("new", 50), shows("old", 50), shows("ole", 50)], [Ok(()), Ok(()), bad]);
+            assert_eq!([shows("new", 100), shows("old", 100)], [Ok(()), bad], "hashed: {hashed}");
+        }
+    }
+
+    #[test]
+    fn basic_is_taken_literally_and_decoded() {
+        let basic = |text: &str| {
+            let encoded = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
+            proven(rotated(false), 0, "", Some(&format!("Basic {encoded}")))
+        };
+        assert_eq!([basic("a b:new"), basic("a+b:ne%77")], [Ok(()), Ok(())]);
+        assert_eq!(basic("a b:ne"), Err(StatusCode::UNAUTHORIZED));
+        assert_eq!(proven(rotated(false), 0, "client_id=a+b", None), Err(StatusCode::BAD_REQUEST));
+        assert_eq!(
+            proven(rotated(false), 0, "client_id=c&client_secret=new", None),
+            Err(StatusCode::BAD_REQUEST)
+        );
+    }
 
     #[test]
     fn nobodys_hash_is_one() {

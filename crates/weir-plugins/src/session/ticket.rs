@@ -138,12 +138,14 @@ impl Timeouts {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use weir_model::typed;
-    use weir_plugin::Kept;
-
     use super::*;
+    use crate::config::test::{Stub, with_request};
+
+    fn alice() -> Stub {
+        let id = Uuid::from_bytes([7; 16]);
+        let consumer = weir_model::typed::Consumer { id, username: Some("alice".into()), custom_id: None };
+        Stub { consumer: Some(consumer), ..Stub::default() }
+    }
 
     const TIMES: Timeouts = Timeouts { idling: 900_000, rolling: 3_600_000, absolute: 86_400_000 };
 
@@ -182,91 +184,6 @@ mod tests {
         assert!(serde_json::from_str::<Ticket>(&text.replace("used", "usee")).is_err());
     }
 
-    /// Knows one consumer, and nothing else.
-    struct One(typed::Consumer);
-
-    impl weir_plugin::Directory for One {
-        fn consumer(&self, id: &Uuid) -> Option<&typed::Consumer> {
-            (*id == self.0.id).then_some(&self.0)
-        }
-        fn key(&self, _: &[u8]) -> Option<Credential> {
-            None
-        }
-        fn consumer_named(&self, _: &str) -> Option<&typed::Consumer> {
-            None
-        }
-        fn consumer_by_custom_id(&self, _: &str) -> Option<&typed::Consumer> {
-            None
-        }
-        fn groups(&self, _: &Uuid) -> &[Box<str>] {
-            &[]
-        }
-        fn basic(&self, _: &str) -> Option<&Arc<Kept<typed::BasicCredential>>> {
-            None
-        }
-        fn hmac(&self, _: &str) -> Option<&Arc<Kept<typed::HmacCredential>>> {
-            None
-        }
-        fn jwt(&self, _: &str) -> Option<&Arc<Kept<typed::JwtCredential>>> {
-            None
-        }
-        fn oauth2_client(&self, _: &str) -> Option<&Arc<Kept<typed::OAuth2Client>>> {
-            None
-        }
-        fn oauth2_client_by_id(&self, _: &Uuid) -> Option<&Arc<Kept<typed::OAuth2Client>>> {
-            None
-        }
-        fn oauth2_token(&self, _: &str) -> Option<&Arc<Kept<typed::OAuth2Token>>> {
-            None
-        }
-        fn session(&self, _: &str) -> Option<&Arc<Kept<typed::StoredSession>>> {
-            None
-        }
-        fn is_secret(&self, _: &weir_mint::Secret, _: &[u8]) -> bool {
-            false
-        }
-    }
-
-    fn with_request(test: impl FnOnce(&mut Ctx<'_>)) {
-        let ip = std::net::Ipv4Addr::LOCALHOST;
-        let client = weir_plugin::Client {
-            peer: (ip, 1).into(),
-            peer_text: "127.0.0.1:1".into(),
-            ip: ip.into(),
-            ip_text: "127.0.0.1".into(),
-            trusted: false,
-            port: 8000,
-            scheme: weir_plugin::Scheme::Http,
-            sni: None,
-            certificates: None,
-        };
-        let consumer = typed::Consumer {
-            id: Uuid::from_bytes([7; 16]),
-            username: Some("alice".into()),
-            custom_id: None,
-        };
-        let directory = One(consumer);
-        test(&mut Ctx {
-            id: weir_plugin::RequestId::new([0; 16]),
-            client: &client,
-            method: http::Method::GET,
-            target: "/".to_owned(),
-            host: String::new(),
-            headers: weir_plugin::Headers::new(),
-            body: None,
-            started: std::time::Instant::now(),
-            started_ms: 0,
-            route: None,
-            service: None,
-            upstream_target: "/".to_owned(),
-            identity: None,
-            response: weir_plugin::Headers::new(),
-            subject: None,
-            groups: None,
-            directory: &directory,
-        });
-    }
-
     #[test]
     fn whoever_was_found_survives() {
         let (consumer, credential) = (Uuid::from_bytes([7; 16]), Uuid::from_bytes([8; 16]));
@@ -277,7 +194,7 @@ mod tests {
         let both = Who { groups, ..by_consumer.clone() };
         for who in [by_consumer, by_subject, both] {
             let kept = serde_json::to_string(&who).unwrap();
-            with_request(|ctx| {
+            with_request(&alice(), |ctx| {
                 assert_eq!(Who::of(ctx), None);
                 assert!(serde_json::from_str::<Who>(&kept).unwrap().authenticate(ctx));
                 assert_eq!(Who::of(ctx).as_ref(), Some(&who));
@@ -291,7 +208,7 @@ mod tests {
         let gone = Who { consumer: Some(Uuid::from_bytes([9; 16])), ..Who::default() };
         for who in [gone, Who::default(), Who { consumer: Some(Uuid::from_bytes([7; 16])), ..Who::default() }]
         {
-            with_request(|ctx| {
+            with_request(&alice(), |ctx| {
                 assert!(!who.authenticate(ctx));
                 assert!(!ctx.is_authenticated() && ctx.groups.is_none());
             });
