@@ -91,8 +91,7 @@ impl Instance {
         let session = self.open_by(ctx, &self.cookies.session);
         session.or_else(|| {
             let open = self.open_by(ctx, self.cookies.remember.as_ref()?)?;
-            // Of two requests that were remembered at once, one came too late to begin a session.
-            (!open.stale).then_some(Open { remembered: true, ..open })
+            Some(Open { remembered: true, ..open })
         })
     }
 
@@ -227,7 +226,8 @@ impl Instance {
         let mut kept =
             |kept: Option<(Ticket, String)>| kept.map(|(ticket, field)| (fields.push(field), ticket).1);
         let ticket = match open {
-            Some(open) if open.who == *who && !open.remembered => match open.standing {
+            // Of several requests that are remembered at once, the first begins the session.
+            Some(open) if open.who == *who && (!open.remembered || open.stale) => match open.standing {
                 Standing::Roll if !open.stale => {
                     let before = open.stored();
                     kept(self.keep(&self.cookies.session, who, (open.ticket.created, now), before))

@@ -264,6 +264,21 @@ fn a_browser_is_remembered_after_its_session() {
 }
 
 #[test]
+fn a_session_that_has_a_successor_is_good_for_a_while() {
+    let echo = Echo::start();
+    let config = json!({"storage": "kong", "remember": true, "stale_ttl": 600});
+    let gateway = gateway_with(launch(), &echo, config);
+    let first = cookies(&ask(&gateway, "GET", "/x", &[("apikey", "k1")]));
+    let remember = first.iter().find(|cookie| cookie.starts_with("remember=")).unwrap();
+    assert_eq!(cookies(&ask(&gateway, "GET", "/x", &[("Cookie", remember)])).len(), 2);
+    until("it is known that there is one", || {
+        let answer = ask(&gateway, "GET", "/x", &[("Cookie", remember)]);
+        assert_eq!(seen(&answer, "X-Consumer-Username").as_deref(), Some("alice"));
+        cookies(&answer).is_empty()
+    });
+}
+
+#[test]
 fn headers_tell_of_the_session() {
     let echo = Echo::start();
     let all = json!([
