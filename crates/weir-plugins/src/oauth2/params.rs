@@ -141,7 +141,8 @@ pub(crate) fn bearer(field: &[u8]) -> Option<&str> {
     let mut words = std::str::from_utf8(field).ok()?.split_ascii_whitespace();
     let (scheme, token) = (words.next()?, words.next()?);
     let known = scheme.eq_ignore_ascii_case("bearer") || scheme.eq_ignore_ascii_case("token");
-    (known && words.next().is_none()).then_some(token)
+    let fine = token.bytes().all(|byte| byte.is_ascii_graphic());
+    (known && fine && words.next().is_none()).then_some(token)
 }
 
 /// The values of one parameter in a form, decoded; what is no form has none.
@@ -251,7 +252,9 @@ mod tests {
     #[test]
     fn a_bearer_is_two_words() {
         assert_eq!((bearer(b"Bearer t"), bearer(b"token  t ")), (Some("t"), Some("t")));
-        for other in ["Bearer", "Bearer ", "Bearer a b", "Basic a", "Bearera b", ""] {
+        for other in
+            ["Bearer", "Bearer ", "Bearer a b", "Bearer a\u{b}b", "Bearer \u{e9}", "Basic a", "Bearera b", ""]
+        {
             assert_eq!(bearer(other.as_bytes()), None, "{other}");
         }
         assert_eq!(bearer(b"Bearer \xff"), None);
