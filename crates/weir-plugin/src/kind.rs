@@ -39,7 +39,8 @@ pub struct Phases {
     pub header_filter: bool,
     /// [`Plugin::log`].
     pub log: bool,
-    /// The access phase reads the request's body: the engine has it in memory by then, if it fits.
+    /// The access phase reads the request's body, if [`Plugin::reads_body`] says so of the request: the engine has it in
+    /// memory by then, if it fits.
     pub body: bool,
 }
 
@@ -47,6 +48,12 @@ pub struct Phases {
 pub trait Plugin: Send + Sync {
     /// Which phases it takes part in.
     fn phases(&self) -> Phases;
+
+    /// Whether it reads the body of this request, where [`Phases::body`] is set. What it does not read goes on to the
+    /// service as it comes in, however long it is.
+    fn reads_body(&self, _ctx: &Ctx<'_>) -> bool {
+        true
+    }
 
     /// Before the request goes upstream.
     fn access(&self, _ctx: &mut Ctx<'_>) -> Flow {

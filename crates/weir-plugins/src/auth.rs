@@ -69,11 +69,21 @@ impl Gate {
         if self.anonymous.is_some() && ctx.is_authenticated() {
             return Some(Flow::Continue);
         }
+        self.locked_out(ctx)
+    }
+
+    /// The answer to a client that is locked out.
+    pub(crate) fn locked_out(&self, ctx: &Ctx<'_>) -> Option<Flow> {
         let left = self.attempts.locked(ctx.client.ip)?;
         let seconds = left.as_secs() + 1;
         let answer = Answer::message(StatusCode::TOO_MANY_REQUESTS, "Too many failed attempts")
             .header("Retry-After", seconds.to_string());
         Some(answer.into())
+    }
+
+    /// Counts an attempt that failed where no stand-in may come in: at a plugin's own endpoint.
+    pub(crate) fn failed(&self, ctx: &Ctx<'_>) {
+        self.attempts.failed(self.plugin, ctx.client.ip);
     }
 
     /// What a refusal leads to: the answer, or the stand-in.

@@ -16,10 +16,12 @@ pub mod jws;
 mod jwt;
 mod key_auth;
 mod multipart;
+mod oauth2;
 pub mod prometheus;
 mod query;
 pub mod rate_limiting;
 mod request_termination;
+pub mod session;
 
 use std::sync::Arc;
 
@@ -34,6 +36,8 @@ pub struct Shared {
     pub attempts: Arc<auth::Attempts>,
     /// What the rate-limiting plugin counts.
     pub limits: Arc<rate_limiting::Counters>,
+    /// What the session plugin is about to store.
+    pub sessions: Arc<session::Pending>,
 }
 
 /// Every bundled plugin.
@@ -46,8 +50,10 @@ pub fn kinds(shared: &Shared) -> Vec<Arc<dyn Kind>> {
         Arc::new(hmac_auth::HmacAuth(Arc::clone(&shared.attempts))),
         Arc::new(jwt::Jwt(Arc::clone(&shared.attempts))),
         Arc::new(key_auth::KeyAuth(Arc::clone(&shared.attempts))),
+        Arc::new(oauth2::OAuth2(Arc::clone(&shared.attempts))),
         Arc::new(prometheus::Prometheus::new(Arc::clone(&shared.metrics))),
         Arc::new(rate_limiting::RateLimiting::new(Arc::clone(&shared.limits))),
         Arc::new(request_termination::RequestTermination),
+        Arc::new(session::Session(Arc::clone(&shared.sessions))),
     ]
 }

@@ -111,7 +111,6 @@ pub(super) const AREAS: &[Area] = &[
                     "validate-response-transformer-*",
                     "validate-redirect-status",
                     "validate-proxy-cache-*",
-                    "validate-oauth2-*",
                     "validate-file-log-*",
                     "validate-http-log-*",
                     "validate-tcp-log",
@@ -160,7 +159,7 @@ pub(super) const AREAS: &[Area] = &[
     served("plugins/key-auth.json"),
     but_for("plugins/logs.json", &[Known { reason: OTHER_PLUGINS, cases: &["http-log-*", "file-log-*"] }]),
     but_for("plugins/multiple-auth.json", &[Known { reason: OTHER_PLUGINS, cases: &["ldap-unreachable"] }]),
-    not_served("plugins/oauth2.json", NO_PLUGIN),
+    served("plugins/oauth2.json"),
     not_served("plugins/proxy-cache.json", NO_PLUGIN),
     served("plugins/rate-limiting.json"),
     not_served("plugins/redirect.json", NO_PLUGIN),
@@ -182,5 +181,5 @@ pub(super) const AREAS: &[Area] = &[
             ],
         }],
     ),
-    not_served("plugins/session.json", NO_PLUGIN),
+    served("plugins/session.json"),
 ];

@@ -41,7 +41,9 @@ pub fn is_empty(value: &Value) -> bool {
 /// Checks one value against its definition.
 pub(super) fn value(field: &Field, value: &Value) -> Result<(), Errors> {
     if value.is_null() {
-        return if field.is_required() { Err("required field missing".into()) } else { Ok(()) };
+        // What comes of itself is missing only where nothing is minted: when a definition is tried out.
+        let missing = field.is_required() && field.auto.is_none();
+        return if missing { Err("required field missing".into()) } else { Ok(()) };
     }
     // What must not be set says so whatever it was given, before its kind is looked at.
     if let Some(rule @ (Rule::Eq(Value::Null) | Rule::Unset(_))) = field.rules.first() {

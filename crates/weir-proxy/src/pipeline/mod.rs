@@ -242,7 +242,7 @@ impl<'a> Life<'a> {
             if answer.is_some() || !instance.phases.access {
                 continue;
             }
-            if instance.phases.body && ctx.body.is_none() {
+            if instance.phases.body && ctx.body.is_none() && instance.plugin.reads_body(ctx) {
                 ctx.body = self.read_body(down).await?;
             }
             let mut flow = instance.plugin.access(ctx);

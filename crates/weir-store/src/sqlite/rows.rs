@@ -5,7 +5,7 @@ use std::sync::Arc;
 use sqlx::Row;
 use sqlx::query::Query;
 use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteRow};
-use weir_mint::Uuid;
+use weir_mint::{Uuid, slow};
 use weir_model::{Catalog, Entity, Record};
 
 use crate::table::{self, Column, Table};
@@ -44,7 +44,10 @@ impl Codec {
                 // There is nothing more to be had of it.
                 _ if weir_mint::is_digest(value) => return Ok(()),
                 SecretsAtRest::Plain => return Ok(()),
-                SecretsAtRest::Digest if field.verifiable => self.sealer.digester().keep(value),
+                // Nothing can be verified by the digest of a slow hash.
+                SecretsAtRest::Digest if field.verifiable && !slow::is_client_secret_hash(value) => {
+                    self.sealer.digester().keep(value)
+                }
                 SecretsAtRest::Digest | SecretsAtRest::Encrypted => {
                     self.sealer.seal(&place(entity, id, path), value)?
                 }

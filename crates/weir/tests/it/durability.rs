@@ -227,7 +227,7 @@ fn only_the_owner_may_look_at_what_is_kept() {
 }
 
 /// A shell that puts a small file system below `$0/full` and becomes the program, with `run` where others see it.
-const SMALL_DISK: &str = "mkdir -p \"$0/full\" \"$0/run\" && mount -t tmpfs -o size=1m,mode=700 tmpfs \"$0/full\" \
+pub(crate) const SMALL_DISK: &str = "mkdir -p \"$0/full\" \"$0/run\" && mount -t tmpfs -o size=1m,mode=700 tmpfs \"$0/full\" \
     && ln -s \"$0/run\" \"$0/full/run\" && head -c 300000 /dev/zero > \"$0/full/ballast\" && exec \"$@\"";
 
 #[test]
