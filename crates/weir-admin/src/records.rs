@@ -64,10 +64,16 @@ impl Admin {
                 transaction.insert(entity, &record, end(life)).await.map_err(from_store)?;
                 Ok(Some(record))
             }
-            Step::Update { entity, id, mut fields, life } => {
+            Step::Update { entity, id, mut fields, only_if, life } => {
                 let entity = known(entity)?;
                 let stored =
                     transaction.get(entity, id).await.map_err(from_store)?.ok_or(RecordsError::Gone)?;
+                let is = |(field, text): (&str, String)| {
+                    stored.record.get(field).and_then(serde_json::Value::as_str) == Some(&*text)
+                };
+                if only_if.is_some_and(|condition| !is(condition)) {
+                    return Err(RecordsError::Gone);
+                }
                 let hidden = take_hidden(entity, &mut fields);
                 let updated = entity.schema.update(&stored.record, fields, &self.catalog, &Minted::default());
                 let mut record = updated.map_err(from_schema)?;

@@ -45,6 +45,8 @@ pub enum Step {
         id: Uuid,
         /// The fields that change, hidden ones among them.
         fields: Record,
+        /// Only if this field still holds this text; [`RecordsError::Gone`] if it does not.
+        only_if: Option<(&'static str, String)>,
         /// How long it lives from now; `None` as long as it would.
         life: Option<Duration>,
     },

@@ -83,7 +83,7 @@ impl Gate {
 
     /// Counts an attempt that failed where no stand-in may come in: at a plugin's own endpoint.
     pub(crate) fn failed(&self, ctx: &Ctx<'_>) {
-        self.attempts.failed(self.plugin, ctx.client.ip);
+        self.attempts.failed(self.plugin, ctx.client.ip, true);
     }
 
     /// What a refusal leads to: the answer, or the stand-in.
@@ -91,7 +91,9 @@ impl Gate {
         let answer = match refusal {
             Refusal::Missing(answer) => answer,
             Refusal::Wrong(answer) => {
-                self.attempts.failed(self.plugin, ctx.client.ip);
+                // Where a stand-in may come in, another plugin may yet find that the credential is good: it is counted, and
+                // locks nobody out.
+                self.attempts.failed(self.plugin, ctx.client.ip, self.anonymous.is_none());
                 answer
             }
             Refusal::Unknown(answer) => return answer.into(),
@@ -182,9 +184,12 @@ impl Attempts {
     }
 
     /// Counts a failed attempt.
-    fn failed(&self, plugin: &str, ip: IpAddr) {
+    fn failed(&self, plugin: &str, ip: IpAddr, may_lock_out: bool) {
         if let Some(at) = PLUGINS.iter().position(|name| *name == plugin) {
             self.failures[at].fetch_add(1, Relaxed);
+        }
+        if !may_lock_out {
+            return;
         }
         let mut state = self.state();
         let Some(lockout) = state.lockout else { return };
@@ -266,10 +271,10 @@ mod tests {
         let all = attempts(3);
         let (mallory, alice): (IpAddr, IpAddr) = ("192.0.2.1".parse().unwrap(), "192.0.2.2".parse().unwrap());
         for _ in 0..2 {
-            all.failed("key-auth", mallory);
+            all.failed("key-auth", mallory, true);
             assert_eq!(all.locked(mallory), None);
         }
-        all.failed("jwt", mallory);
+        all.failed("jwt", mallory, true);
         assert!(all.locked(mallory).is_some_and(|left| left.as_secs() >= 3590));
         assert_eq!(all.locked(alice), None);
         let mut out = String::new();
@@ -281,8 +286,8 @@ mod tests {
     #[test]
     fn one_client_of_ipv6_has_many_addresses() {
         let all = attempts(2);
-        all.failed("jwt", "2001:db8::1".parse().unwrap());
-        all.failed("jwt", "2001:db8::2".parse().unwrap());
+        all.failed("jwt", "2001:db8::1".parse().unwrap(), true);
+        all.failed("jwt", "2001:db8::2".parse().unwrap(), true);
         assert!(all.locked("2001:db8::3".parse().unwrap()).is_some());
         assert!(all.locked("2001:db8:0:1::1".parse().unwrap()).is_none());
     }
@@ -291,7 +296,7 @@ mod tests {
     fn memory_is_bounded() {
         let all = attempts(1);
         for n in 0..MAX_ADDRESSES as u32 + 10 {
-            all.failed("jwt", IpAddr::V4(n.into()));
+            all.failed("jwt", IpAddr::V4(n.into()), true);
         }
         let state = all.state();
         assert!(state.addresses.len() <= MAX_ADDRESSES);
@@ -302,7 +307,7 @@ mod tests {
     fn nobody_is_locked_out_unless_asked() {
         let all = Attempts::default();
         let mallory = "192.0.2.1".parse().unwrap();
-        (0..1000).for_each(|_| all.failed("jwt", mallory));
+        (0..1000).for_each(|_| all.failed("jwt", mallory, true));
         assert_eq!(all.locked(mallory), None);
     }
 }

@@ -254,13 +254,12 @@ async fn replace(
     let permit = running.acquire_owned().await.map_err(|_| stopping())?;
     let hash = blocking(permit, move || slow::hash_password(shown.password())).await.ok_or_else(stopping)?;
     let hash = hash.map_err(|_| RecordsError::NotReady)?;
-    let stored = records.get(ENTITY, credential.id).await?.ok_or(RecordsError::Gone)?;
-    if stored.get("password").and_then(serde_json::Value::as_str) != Some(credential.password.expose()) {
-        return Err(RecordsError::Gone);
-    }
     let consumer = json!({"id": credential.consumer.to_string()});
     let fields = Record::from_iter([("password".to_owned(), hash.into()), ("consumer".to_owned(), consumer)]);
-    records.apply(vec![Step::Update { entity: ENTITY, id: credential.id, fields, life: None }]).await?;
+    let only_if = Some(("password", credential.password.expose().to_owned()));
+    records
+        .apply(vec![Step::Update { entity: ENTITY, id: credential.id, fields, only_if, life: None }])
+        .await?;
     Ok(())
 }
 
@@ -370,8 +369,7 @@ mod tests {
 
     impl Records for Store {
         fn get(&self, _: &'static str, _: Uuid) -> Stored<Option<Record>> {
-            let record = Record::from_iter([("password".to_owned(), self.1.clone().into())]);
-            Box::pin(std::future::ready(Ok(Some(record))))
+            unreachable!()
         }
 
         fn find(&self, _: &'static str, _: &'static str, _: String) -> Stored<Option<Record>> {
@@ -380,7 +378,10 @@ mod tests {
 
         fn apply(&self, steps: Vec<Step>) -> Stored<Vec<Record>> {
             for step in steps {
-                let Step::Update { entity: ENTITY, fields, .. } = step else { unreachable!() };
+                let Step::Update { entity: ENTITY, fields, only_if, .. } = step else { unreachable!() };
+                if only_if != Some(("password", self.1.clone())) {
+                    return Box::pin(std::future::ready(Err(RecordsError::Gone)));
+                }
                 self.0.lock().unwrap().push(fields);
             }
             Box::pin(std::future::ready(Ok(Vec::new())))

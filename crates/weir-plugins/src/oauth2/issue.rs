@@ -93,7 +93,7 @@ impl Shared {
         fields.insert("access_token".to_owned(), json!(issued.access_token.expose()));
         fields.insert("expires_in".to_owned(), json!(issued.expires_in));
         fields.insert("created_at".to_owned(), json!(weir_kernel::clock::unix_seconds()));
-        let update = Step::Update { entity: TOKENS, id, fields, life: self.token_life() };
+        let update = Step::Update { entity: TOKENS, id, fields, only_if: None, life: self.token_life() };
         self.env.records.apply(vec![update]).await?;
         Ok(issued)
     }

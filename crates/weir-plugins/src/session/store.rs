@@ -172,7 +172,7 @@ impl Store {
         let mut fields = Record::new();
         fields.insert("expires".to_owned(), json!(end(self.stale)));
         fields.insert("data".to_owned(), json!(write(&before.who, true)));
-        Step::Update { entity: SESSIONS, id: before.record, fields, life: Some(self.stale) }
+        Step::Update { entity: SESSIONS, id: before.record, fields, only_if: None, life: Some(self.stale) }
     }
 }
 
