@@ -29,6 +29,7 @@ pub(crate) const TEST: &[Package] = &[
     package("curl", "curl"),       // the tour's client
     package("ip", "iproute2"),     // takes up loopback in the network namespaces of tests
     package("unshare", "util-linux"),
+    package("slapd", "slapd"), // the directory that ldap-auth asks
 ];
 
 /// For `cargo xtask bench proxy`.

@@ -33,7 +33,6 @@ pub(crate) enum Refusal {
     Missing(Answer),
     /// It showed something that is wrong.
     Wrong(Answer),
-    #[expect(dead_code, reason = "for plugins that ask others")]
     /// Nobody could tell: a directory or an identity provider failed. Says nothing about the client, but a stand-in does not
     /// come in for it either.
     Unknown(Answer),
@@ -59,6 +58,11 @@ impl Gate {
     ) -> Self {
         let anonymous = anonymous.filter(|name| !name.is_empty());
         Self { plugin, id, anonymous, run_on_preflight, attempts: Arc::clone(attempts) }
+    }
+
+    /// The instance's id.
+    pub(crate) fn id(&self) -> Uuid {
+        self.id
     }
 
     /// What happens without a look at what the client shows: `None` when the plugin is to look.

@@ -5,12 +5,15 @@
 mod acl;
 pub mod auth;
 mod config;
+mod connect;
 mod correlation_id;
 mod cors;
 mod key_auth;
+mod ldap_auth;
 pub mod prometheus;
 mod query;
 pub mod rate_limiting;
+mod recent;
 mod request_termination;
 
 use std::sync::Arc;
@@ -35,8 +38,18 @@ pub fn kinds(shared: &Shared) -> Vec<Arc<dyn Kind>> {
         Arc::new(correlation_id::CorrelationId::default()),
         Arc::new(cors::Cors),
         Arc::new(key_auth::KeyAuth(Arc::clone(&shared.attempts))),
+        Arc::new(ldap_auth::LdapAuth(Arc::clone(&shared.attempts))),
         Arc::new(prometheus::Prometheus::new(Arc::clone(&shared.metrics))),
         Arc::new(rate_limiting::RateLimiting::new(Arc::clone(&shared.limits))),
         Arc::new(request_termination::RequestTermination),
     ]
+}
+
+/// Doors for fuzz targets to what reads a peer's bytes.
+#[doc(hidden)]
+pub mod fuzzing {
+    /// What ldap-auth reads of clients and of directory servers.
+    pub fn ldap_auth(input: &[u8]) {
+        crate::ldap_auth::fuzz(input);
+    }
 }

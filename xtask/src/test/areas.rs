@@ -162,7 +162,7 @@ pub(super) const AREAS: &[Area] = &[
     but_for("plugins/logs.json", &[Known { reason: OTHER_PLUGINS, cases: &["http-log-*", "file-log-*"] }]),
     but_for(
         "plugins/multiple-auth.json",
-        &[Known { reason: OTHER_PLUGINS, cases: &["and", "or", "or-closed", "ldap-unreachable"] }],
+        &[Known { reason: OTHER_PLUGINS, cases: &["and", "or", "or-closed"] }],
     ),
     not_served("plugins/oauth2.json", NO_PLUGIN),
     not_served("plugins/proxy-cache.json", NO_PLUGIN),

@@ -13,7 +13,7 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::CertificateDer;
 
 pub use certificate::{CertificateError, Identity};
-pub(crate) use provider::provider;
+pub use provider::provider;
 pub use served::Certificate;
 
 /// The configuration of a listener.

@@ -15,6 +15,7 @@ mod durability;
 mod http1;
 mod http2;
 mod in_force;
+mod ldap_auth;
 mod leaving;
 mod mint;
 mod operation;
