@@ -8,6 +8,7 @@ mod config;
 mod connect;
 mod correlation_id;
 mod cors;
+pub mod jws;
 mod key_auth;
 mod ldap_auth;
 pub mod prometheus;
