@@ -30,6 +30,8 @@ pub(crate) const TEST: &[Package] = &[
     package("ip", "iproute2"),     // takes up loopback in the network namespaces of tests
     package("unshare", "util-linux"),
     package("slapd", "slapd"), // the directory that ldap-auth asks
+    package("node", "nodejs"), // runs the provider that openid-connect asks
+    package("npm", "npm"),     // fetches it
 ];
 
 /// For `cargo xtask bench proxy`.

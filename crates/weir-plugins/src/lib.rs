@@ -8,9 +8,11 @@ mod config;
 mod connect;
 mod correlation_id;
 mod cors;
+mod fetch;
 pub mod jws;
 mod key_auth;
 mod ldap_auth;
+mod openid_connect;
 pub mod prometheus;
 mod query;
 pub mod rate_limiting;
@@ -40,6 +42,7 @@ pub fn kinds(shared: &Shared) -> Vec<Arc<dyn Kind>> {
         Arc::new(cors::Cors),
         Arc::new(key_auth::KeyAuth(Arc::clone(&shared.attempts))),
         Arc::new(ldap_auth::LdapAuth(Arc::clone(&shared.attempts))),
+        Arc::new(openid_connect::OpenidConnect(Arc::clone(&shared.attempts))),
         Arc::new(prometheus::Prometheus::new(Arc::clone(&shared.metrics))),
         Arc::new(rate_limiting::RateLimiting::new(Arc::clone(&shared.limits))),
         Arc::new(request_termination::RequestTermination),
@@ -52,5 +55,10 @@ pub mod fuzzing {
     /// What ldap-auth reads of clients and of directory servers.
     pub fn ldap_auth(input: &[u8]) {
         crate::ldap_auth::fuzz(input);
+    }
+
+    /// What openid-connect reads of clients and of identity providers.
+    pub fn openid_connect(input: &[u8]) {
+        crate::openid_connect::fuzz(input);
     }
 }

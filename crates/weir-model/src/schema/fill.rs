@@ -140,14 +140,21 @@ fn whole(number: serde_json::Number) -> Value {
     }
 }
 
-/// Gives values to the fields that come of themselves.
+/// Gives values to the fields that come of themselves, those of records within records too: a plugin's configuration.
 ///
 /// # Errors
 /// When no id or secret can be minted.
-pub(super) fn autos(fields: &Fields, record: &mut Record, source: &dyn Source) -> Result<(), SourceError> {
-    for (name, field) in &fields.list {
+pub(super) fn autos<'a>(
+    fields: impl Iterator<Item = (&'a str, &'a Field)>,
+    record: &mut Record,
+    source: &dyn Source,
+) -> Result<(), SourceError> {
+    for (name, field) in fields {
+        if let (Kind::Record(inner), Some(Value::Object(map))) = (&field.kind, record.get_mut(name)) {
+            autos_of(inner, map, source)?;
+        }
         let Some(auto) = field.auto else { continue };
-        if auto != Auto::UpdatedAt && record.get(*name).is_some_and(|value| !value.is_null()) {
+        if auto != Auto::UpdatedAt && record.get(name).is_some_and(|value| !value.is_null()) {
             continue;
         }
         let value = match auto {
@@ -155,9 +162,13 @@ pub(super) fn autos(fields: &Fields, record: &mut Record, source: &dyn Source) -
             Auto::Token => Value::String(source.token()?),
             Auto::CreatedAt | Auto::UpdatedAt => Value::from(source.now()),
         };
-        record.insert((*name).to_owned(), value);
+        record.insert(name.to_owned(), value);
     }
     Ok(())
+}
+
+fn autos_of(fields: &Fields, record: &mut Record, source: &dyn Source) -> Result<(), SourceError> {
+    autos(fields.list.iter().map(|(name, field)| (*name, field)), record, source)
 }
 
 /// Puts `changes` over a stored record: records are merged field by field, everything else is replaced.

@@ -128,7 +128,7 @@ impl Schema {
     pub fn create(&self, input: Record, catalog: &Catalog, source: &dyn Source) -> Result<Record, Error> {
         self.refuse_hidden(&input)?;
         let (mut record, view) = self.prepare(input, catalog)?;
-        fill::autos(&self.fields, &mut record, source)?;
+        fill::autos(view.iter(), &mut record, source)?;
         view.check(&record, false)?;
         Ok(record)
     }
@@ -163,7 +163,7 @@ impl Schema {
         rewrite_config(&view, &mut changes, &mut errors);
         fill::merge(&mut record, changes, &|name| view.find(name));
         fill::complete_records(&mut record, &|name| view.find(name));
-        fill::autos(&self.fields, &mut record, source)?;
+        fill::autos(view.iter(), &mut record, source)?;
         view.check_into(&record, true, &mut errors);
         if errors.is_empty() { Ok(record) } else { Err(errors.into()) }
     }

@@ -18,6 +18,7 @@ mod in_force;
 mod ldap_auth;
 mod leaving;
 mod mint;
+mod openid_connect;
 mod operation;
 mod streaming;
 mod support;
