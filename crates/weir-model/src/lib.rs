@@ -17,6 +17,7 @@ pub mod lua;
 mod query;
 pub mod schema;
 pub mod typed;
+pub mod x509;
 
 pub use entities::{ENTITIES, Entity, JWT_ALGORITHMS, Unique, entity};
 pub use errors::{Errors, Violations};

@@ -41,6 +41,8 @@ pub struct Phases {
     pub log: bool,
     /// The access phase reads the request's body: the engine has it in memory by then, if it fits.
     pub body: bool,
+    /// Clients are to be asked for a certificate in the TLS handshake, long before it is known which request follows.
+    pub client_certificate: bool,
 }
 
 /// A configured plugin.

@@ -12,6 +12,7 @@ mod fetch;
 pub mod jws;
 mod key_auth;
 mod ldap_auth;
+mod mtls_auth;
 mod openid_connect;
 pub mod prometheus;
 mod query;
@@ -42,6 +43,7 @@ pub fn kinds(shared: &Shared) -> Vec<Arc<dyn Kind>> {
         Arc::new(cors::Cors),
         Arc::new(key_auth::KeyAuth(Arc::clone(&shared.attempts))),
         Arc::new(ldap_auth::LdapAuth(Arc::clone(&shared.attempts))),
+        Arc::new(mtls_auth::MtlsAuth(Arc::clone(&shared.attempts))),
         Arc::new(openid_connect::OpenidConnect(Arc::clone(&shared.attempts))),
         Arc::new(prometheus::Prometheus::new(Arc::clone(&shared.metrics))),
         Arc::new(rate_limiting::RateLimiting::new(Arc::clone(&shared.limits))),

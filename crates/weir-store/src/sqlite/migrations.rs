@@ -5,7 +5,11 @@ use sqlx::{Executor, SqliteConnection};
 use crate::{Error, Result};
 
 /// What each version adds. The number of a version is its place in this list, from one.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+];
 
 /// The newest version that this Weir knows.
 pub(super) const NEWEST: i64 = MIGRATIONS.len() as i64;

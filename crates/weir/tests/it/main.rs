@@ -18,6 +18,7 @@ mod in_force;
 mod ldap_auth;
 mod leaving;
 mod mint;
+mod mtls_auth;
 mod openid_connect;
 mod operation;
 mod streaming;
