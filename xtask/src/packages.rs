@@ -38,6 +38,9 @@ pub(crate) const TEST: &[Package] = &[
     package("/usr/lib/nginx/modules/ngx_http_lua_module.so", "libnginx-mod-http-lua"),
     package("strace", "strace"),
     package("valgrind", "valgrind"),
+    package("slapd", "slapd"), // the directory that ldap-auth asks
+    package("node", "nodejs"), // runs the provider that openid-connect asks
+    package("npm", "npm"),     // fetches it
 ];
 
 /// For `cargo xtask bench proxy`.

@@ -17,6 +17,7 @@ pub mod lua;
 mod query;
 pub mod schema;
 pub mod typed;
+pub mod x509;
 
 pub use entities::{Audit, ENTITIES, Entity, JWT_ALGORITHMS, Rotation, Unique, entity};
 pub use errors::{Errors, Violations};

@@ -134,6 +134,28 @@ pub struct Consumer {
     pub custom_id: Option<Box<str>>,
 }
 
+/// An authority that vouches for clients.
+#[derive(Clone, Debug)]
+pub struct CaCertificate {
+    /// Its primary key.
+    pub id: Uuid,
+    /// Its certificate, in DER.
+    pub der: Vec<u8>,
+}
+
+/// A name in certificates by which a consumer is known.
+#[derive(Clone, Debug)]
+pub struct MtlsCredential {
+    /// Its primary key.
+    pub id: Uuid,
+    /// Whose name it is.
+    pub consumer: Uuid,
+    /// The name.
+    pub subject_name: Box<str>,
+    /// The authority whose certificates are meant; any, if there is none.
+    pub ca_certificate: Option<Uuid>,
+}
+
 /// What happens to requests, and to which.
 #[derive(Clone, Debug)]
 pub struct Plugin {
@@ -522,6 +544,34 @@ impl Acl {
     pub fn parse(record: &Record) -> Result<Self, Mismatch> {
         let read = Read { entity: "acls", record };
         Ok(Self { id: read.id()?, consumer: read.owner("consumer")?, group: read.text("group")? })
+    }
+}
+
+impl CaCertificate {
+    /// Reads an authority's record.
+    ///
+    /// # Errors
+    /// When the record is not one.
+    pub fn parse(record: &Record) -> Result<Self, Mismatch> {
+        let read = Read { entity: "ca_certificates", record };
+        let der = crate::x509::one(&read.text("cert")?).map_err(|_| read.mismatch("cert"))?;
+        Ok(Self { id: read.id()?, der })
+    }
+}
+
+impl MtlsCredential {
+    /// Reads a credential's record.
+    ///
+    /// # Errors
+    /// When the record is not one.
+    pub fn parse(record: &Record) -> Result<Self, Mismatch> {
+        let read = Read { entity: "mtls_auth_credentials", record };
+        Ok(Self {
+            id: read.id()?,
+            consumer: read.owner("consumer")?,
+            subject_name: read.text("subject_name")?,
+            ca_certificate: read.reference("ca_certificate")?,
+        })
     }
 }
 

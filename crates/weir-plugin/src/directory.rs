@@ -7,7 +7,8 @@ use std::sync::{Arc, OnceLock};
 
 use weir_mint::{Secret, Uuid};
 use weir_model::typed::{
-    BasicCredential, Consumer, HmacCredential, JwtCredential, OAuth2Client, OAuth2Token, StoredSession,
+    BasicCredential, CaCertificate, Consumer, HmacCredential, JwtCredential, OAuth2Client, OAuth2Token,
+    StoredSession,
 };
 
 use crate::Credential;
@@ -52,6 +53,12 @@ pub trait Directory {
 
     /// A session that is kept here, by the id in its cookie. Whether its time is over is the caller's to see.
     fn session(&self, session_id: &str) -> Option<&Arc<Kept<StoredSession>>>;
+
+    /// An authority that vouches for clients, by its primary key.
+    fn ca_certificate(&self, id: &Uuid) -> Option<&Arc<Kept<CaCertificate>>>;
+
+    /// The consumer who is known by a name in certificates of this authority, or of any if that is `None`.
+    fn mtls(&self, subject_name: &str, ca_certificate: Option<&Uuid>) -> Option<Credential>;
 
     /// Whether what somebody shows is this secret, of which perhaps only a digest is kept. In constant time.
     fn is_secret(&self, kept: &Secret, shown: &[u8]) -> bool;

@@ -42,6 +42,8 @@ pub struct Phases {
     /// The access phase reads the request's body, if [`Plugin::reads_body`] says so of the request: the engine has it in
     /// memory by then, if it fits.
     pub body: bool,
+    /// Clients are to be asked for a certificate in the TLS handshake, long before it is known which request follows.
+    pub client_certificate: bool,
 }
 
 /// A configured plugin.

@@ -60,6 +60,11 @@ impl Gate {
         Self { plugin, id, anonymous, run_on_preflight, attempts: Arc::clone(attempts) }
     }
 
+    /// The instance's id.
+    pub(crate) fn id(&self) -> Uuid {
+        self.id
+    }
+
     /// What happens without a look at what the client shows: `None` when the plugin is to look.
     pub(crate) fn before(&self, ctx: &Ctx<'_>) -> Option<Flow> {
         if !self.run_on_preflight && ctx.method == Method::OPTIONS {

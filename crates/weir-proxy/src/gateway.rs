@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::runtime::LocalOptions;
 use tokio::sync::{mpsc, oneshot};
@@ -73,7 +72,7 @@ struct Running {
 /// What a worker can be told.
 enum Command {
     /// Listen on this socket as well.
-    Listen { listen: Listen, socket: StdListener, tls: Option<Arc<ServerConfig>> },
+    Listen { listen: Listen, socket: StdListener, tls: Option<tls::ServerConfigs> },
     /// Listen there no longer. Connections that it let in go on.
     Unlisten(Listen),
     /// Let go of what is no longer in force.
@@ -106,7 +105,8 @@ impl Gateway {
     pub fn listen(&mut self, wanted: &[Listen]) -> Result<Listeners, Error> {
         let mut sockets = Vec::new();
         for listen in wanted.iter().filter(|listen| !self.listening.contains_key(listen)) {
-            let tls = listen.tls.then(|| tls::server_config(&self.certificate, listen.http2)).transpose()?;
+            let tls =
+                listen.tls.then(|| tls::ServerConfigs::new(&self.certificate, listen.http2)).transpose()?;
             let (address, bound) = self.bind(listen)?;
             sockets.push((listen.clone(), address, bound, tls));
         }

@@ -35,5 +35,5 @@ pub use config::{Builder, Problem, Snapshot, Update};
 pub use gateway::{Error, Gateway, Listeners};
 pub use settings::{HeaderSettings, Keepalive, Listen, Settings, Templates, Timeouts};
 pub use stats::Stats;
-pub use tls::{Certificate, CertificateError, Identity, private_server_config};
+pub use tls::{Certificate, CertificateError, Identity, private_server_config, provider as cryptography};
 pub use usage::Usage;

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::ServerConfig;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -17,6 +16,7 @@ use crate::http1::buffer::Buffer;
 use crate::io::{Stream, poll_fill};
 use crate::server::{http1::Http1, http2};
 use crate::settings::Listen;
+use crate::tls::ServerConfigs;
 use crate::worker::Worker;
 
 /// What a client that speaks HTTP/2 without being asked sends first (RFC 9113, 3.4).
@@ -40,7 +40,7 @@ pub(crate) fn bind(listen: &Listen) -> io::Result<StdListener> {
 /// Accepts connections until told to stop; then those that wait already, so that none is refused that was let in.
 pub(crate) async fn accept(
     listener: TcpListener,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<ServerConfigs>,
     http2: bool,
     worker: Rc<Worker>,
     stopped: impl Future<Output = ()>,
@@ -81,7 +81,7 @@ async fn serve(
     stream: TcpStream,
     peer: SocketAddr,
     port: u16,
-    tls: Option<Arc<ServerConfig>>,
+    tls: Option<ServerConfigs>,
     http2: bool,
     worker: Rc<Worker>,
 ) {
@@ -101,7 +101,7 @@ async fn serve(
         sni: None,
         certificates: None,
     };
-    let Some(config) = tls else {
+    let Some(configs) = tls else {
         return serve_either(stream, client, http2, worker).await;
     };
     client.scheme = Scheme::Https;
@@ -109,7 +109,10 @@ async fn serve(
     if !weir_kernel::is_ready() {
         return tracing::debug!(peer = %client.peer, "no TLS before the kernel's random number generator is ready");
     }
-    let patience = worker.snapshot().settings.timeouts.handshake;
+    let (patience, config) = {
+        let snapshot = worker.snapshot();
+        (snapshot.settings.timeouts.handshake, configs.get(snapshot.wants_certificates()))
+    };
     let stream = match timeout(patience, TlsAcceptor::from(config).accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::debug!(%error, peer = %client.peer, "a TLS handshake failed"),
@@ -117,6 +120,8 @@ async fn serve(
     };
     let session = stream.get_ref().1;
     client.sni = session.server_name().map(Arc::from);
+    client.certificates =
+        session.peer_certificates().map(|chain| chain.iter().map(|der| der.to_vec()).collect());
     match session.alpn_protocol() {
         Some(b"h2") => serve_either(stream, client, true, worker).await,
         _ => Http1::new(stream, Buffer::default(), worker).serve(client).await,

@@ -3,10 +3,12 @@
 
 mod acls;
 mod basicauth_credentials;
+mod ca_certificates;
 mod consumers;
 mod hmacauth_credentials;
 mod jwt_secrets;
 mod keyauth_credentials;
+mod mtls_auth_credentials;
 mod oauth2;
 mod plugins;
 mod routes;
@@ -142,6 +144,8 @@ pub static ENTITIES: LazyLock<Vec<Entity>> = LazyLock::new(|| {
         oauth2::authorization_codes(),
         oauth2::tokens(),
         sessions::entity(),
+        ca_certificates::entity(),
+        mtls_auth_credentials::entity(),
     ]
 });
 

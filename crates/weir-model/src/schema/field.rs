@@ -51,6 +51,8 @@ pub enum Auto {
     UpdatedAt,
     /// A random token of 32 letters and digits.
     Token,
+    /// The digest of the certificate in this field, whatever is given.
+    CertificateDigest(&'static str),
 }
 
 /// Checks a value that has the right kind; says what is wrong.
@@ -346,9 +348,11 @@ impl Field {
             out.insert("default".to_owned(), default.clone());
         }
         if let Some(auto) = self.auto {
-            out.insert("auto".to_owned(), json!(true));
+            if !matches!(auto, Auto::CertificateDigest(_)) {
+                out.insert("auto".to_owned(), json!(true));
+            }
             match auto {
-                Auto::Uuid | Auto::Token => {}
+                Auto::Uuid | Auto::Token | Auto::CertificateDigest(_) => {}
                 Auto::CreatedAt | Auto::UpdatedAt => {
                     out.insert("timestamp".to_owned(), json!(true));
                 }

@@ -154,12 +154,17 @@ pub(super) fn autos<'a>(
             autos_of(inner, map, source)?;
         }
         let Some(auto) = field.auto else { continue };
-        if auto != Auto::UpdatedAt && record.get(name).is_some_and(|value| !value.is_null()) {
+        let is_ours = matches!(auto, Auto::UpdatedAt | Auto::CertificateDigest(_));
+        if !is_ours && record.get(name).is_some_and(|value| !value.is_null()) {
             continue;
         }
         let value = match auto {
             Auto::Uuid => Value::String(source.uuid()?),
             Auto::Token => Value::String(source.token()?),
+            // What is no certificate is for validation to refuse.
+            Auto::CertificateDigest(of) => {
+                record.get(of).and_then(Value::as_str).and_then(crate::x509::digest).into()
+            }
             Auto::CreatedAt | Auto::UpdatedAt => Value::from(source.now()),
         };
         record.insert(name.to_owned(), value);

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use weir_mint::{Digester, Uuid};
 use weir_model::typed::{
-    Acl, BasicCredential, Consumer, HmacCredential, JwtCredential, KeyCredential, OAuth2Client, OAuth2Token,
-    Plugin, Protocol, Route, Service, StoredSession,
+    Acl, BasicCredential, CaCertificate, Consumer, HmacCredential, JwtCredential, KeyCredential,
+    MtlsCredential, OAuth2Client, OAuth2Token, Plugin, Protocol, Route, Service, StoredSession,
 };
-use weir_plugin::{Credential, Env, Kind, Records};
+use weir_plugin::{Credential, Env, Kept, Kind, Records};
 use weir_router::{Criteria, Protocols, Router, Spec};
 
 use super::index::Index;
@@ -43,6 +43,10 @@ pub enum Update {
     OAuth2Token(OAuth2Token, Option<[u8; 32]>),
     /// A session, and the digest that its id is looked up by.
     Session(StoredSession, Option<[u8; 32]>),
+    CaCertificate(CaCertificate),
+    Mtls(MtlsCredential),
+    NoCaCertificate(Uuid),
+    NoMtls(Uuid),
     NoService(Uuid),
     NoRoute(Uuid),
     NoConsumer(Uuid),
@@ -69,6 +73,13 @@ pub struct Problem {
     why: String,
 }
 
+/// Where a plugin is.
+struct Placed {
+    scope: Scope,
+    rank: Rank,
+    wants_certificates: bool,
+}
+
 /// Makes snapshots.
 pub struct Builder {
     snapshot: Snapshot,
@@ -77,7 +88,7 @@ pub struct Builder {
     /// Every route, in force or not: those of a service that is turned off are not.
     routes: HashMap<Id, Arc<Route>>,
     /// Where each plugin is, to find it when it goes.
-    placed: HashMap<Id, (Scope, Rank)>,
+    placed: HashMap<Id, Placed>,
     /// Whose group each membership is about, to find it when it goes.
     memberships: HashMap<Id, (Id, Box<str>)>,
 }
@@ -107,6 +118,9 @@ impl Builder {
             clients: Index::default(),
             tokens: Index::default(),
             sessions: Index::default(),
+            authorities: SharedMap::default(),
+            mtls: Index::default(),
+            want_certificates: 0,
             groups: SharedMap::default(),
             digester,
             names: [std::hash::RandomState::new(), std::hash::RandomState::new()],
@@ -176,6 +190,15 @@ impl Builder {
             Update::Session(one, digest) => {
                 snapshot.sessions.put(one.id, digest.as_ref().map(short), one);
             }
+            Update::CaCertificate(one) => {
+                snapshot.authorities.insert(*one.id.as_bytes(), Arc::new(Kept::new(one)));
+            }
+            Update::Mtls(one) => {
+                let place = snapshot.subject_place(&one.subject_name, one.ca_certificate.as_ref());
+                snapshot.mtls.put(one.id, Some(place), one);
+            }
+            Update::NoCaCertificate(id) => drop(snapshot.authorities.remove(id.as_bytes())),
+            Update::NoMtls(id) => snapshot.mtls.remove(id),
             Update::NoBasic(id) => snapshot.basic.remove(id),
             Update::NoHmac(id) => snapshot.hmac.remove(id),
             Update::NoJwt(id) => snapshot.jwt.remove(id),
@@ -278,13 +301,16 @@ impl Builder {
             consumer: bytes(plugin.consumer),
         };
         let instance = Instance::new(id, rank, &plugin.protocols, built);
+        let wants = instance.phases.client_certificate;
+        self.snapshot.want_certificates += usize::from(wants);
         self.snapshot.plugins.insert(scope, instance);
-        self.placed.insert(id, (scope, rank));
+        self.placed.insert(id, Placed { scope, rank, wants_certificates: wants });
         Ok(())
     }
 
     fn drop_plugin(&mut self, id: &Id) {
-        if let Some((scope, rank)) = self.placed.remove(id) {
+        if let Some(Placed { scope, rank, wants_certificates }) = self.placed.remove(id) {
+            self.snapshot.want_certificates -= usize::from(wants_certificates);
             self.snapshot.plugins.remove(scope, rank, id);
         }
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use weir_mint::{Digester, Secret, Uuid};
 use weir_model::typed::{
-    BasicCredential, Consumer, HmacCredential, JwtCredential, OAuth2Client, OAuth2Token, Protocol, Route,
-    StoredSession,
+    BasicCredential, CaCertificate, Consumer, HmacCredential, JwtCredential, MtlsCredential, OAuth2Client,
+    OAuth2Token, Protocol, Route, StoredSession,
 };
 use weir_plugin::{Credential, Directory, Kept};
 use weir_router::{Match, Request, Router};
@@ -48,6 +48,10 @@ pub struct Snapshot {
     pub(super) clients: Index<OAuth2Client>,
     pub(super) tokens: Index<OAuth2Token>,
     pub(super) sessions: Index<StoredSession>,
+    pub(super) authorities: SharedMap<Id, Arc<Kept<CaCertificate>>>,
+    pub(super) mtls: Index<MtlsCredential>,
+    /// How many instances want clients to be asked for a certificate.
+    pub(super) want_certificates: usize,
     pub(super) groups: SharedMap<Id, Arc<[Box<str>]>>,
     pub(super) digester: Digester,
     pub(super) names: [std::hash::RandomState; 2],
@@ -72,6 +76,17 @@ impl Snapshot {
     /// The plugins that see every request.
     pub(crate) fn global_plugins(&self) -> &[Instance] {
         self.plugins.global()
+    }
+
+    /// Whether clients are asked for a certificate when they connect.
+    pub(crate) fn wants_certificates(&self) -> bool {
+        self.want_certificates > 0
+    }
+
+    /// Where the name is found that a certificate of this authority holds.
+    pub(super) fn subject_place(&self, name: &str, authority: Option<&Uuid>) -> ShortDigest {
+        let authority = authority.map_or(&[][..], |id| id.as_bytes());
+        short(&self.digester.digest(&[name.as_bytes(), &[0], authority].concat()))
     }
 
     /// Where something is found that a client shows.
@@ -141,6 +156,15 @@ impl Directory for Snapshot {
 
     fn session(&self, session_id: &str) -> Option<&Arc<Kept<StoredSession>>> {
         self.sessions.get(&self.place(session_id))
+    }
+
+    fn ca_certificate(&self, id: &Uuid) -> Option<&Arc<Kept<CaCertificate>>> {
+        self.authorities.get(id.as_bytes())
+    }
+
+    fn mtls(&self, subject_name: &str, ca_certificate: Option<&Uuid>) -> Option<Credential> {
+        let found = self.mtls.get(&self.subject_place(subject_name, ca_certificate))?;
+        Some(Credential { id: found.id, consumer: found.consumer })
     }
 
     fn is_secret(&self, kept: &Secret, shown: &[u8]) -> bool {

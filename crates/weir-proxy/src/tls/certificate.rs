@@ -169,7 +169,7 @@ mod tests {
         let again = Identity::read_or_make(&chain, &key).unwrap();
         assert_eq!(made.chain(), again.chain());
         let certificate = super::super::Certificate::new(&again).unwrap();
-        super::super::server_config(&certificate, true).unwrap();
+        super::super::ServerConfigs::new(&certificate, true).unwrap();
     }
 
     #[test]

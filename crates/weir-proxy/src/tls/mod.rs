@@ -1,5 +1,6 @@
 //! TLS: the cryptography that handshakes use, certificates, and configurations for both sides.
 
+mod ask;
 mod certificate;
 mod provider;
 mod served;
@@ -14,20 +15,45 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::CertificateDer;
 
 pub use certificate::{CertificateError, Identity};
-pub(crate) use provider::provider;
+pub use provider::provider;
 pub use served::Certificate;
 pub(crate) use tickets::watch;
 
-/// The configuration of a listener.
-///
-/// # Errors
-/// When the provider lacks what TLS needs.
-pub(crate) fn server_config(
+/// The configurations of a listener. A session that one of them began is not resumed by the other: whoever was not asked
+/// for a certificate shakes hands anew once certificates are asked for.
+#[derive(Clone)]
+pub(crate) struct ServerConfigs {
+    /// For clients that are not asked for a certificate.
+    silent: Arc<ServerConfig>,
+    /// For clients that are, and need not have one.
+    asking: Arc<ServerConfig>,
+}
+
+impl ServerConfigs {
+    /// # Errors
+    /// When the provider lacks what TLS needs.
+    pub(crate) fn new(certificate: &Arc<Certificate>, http2: bool) -> Result<Self, rustls::Error> {
+        let config = |ask| server_config(certificate, http2, ask);
+        Ok(Self { silent: config(false)?, asking: config(true)? })
+    }
+
+    /// The one for clients that are asked for a certificate, or are not.
+    pub(crate) fn get(&self, ask: bool) -> Arc<ServerConfig> {
+        Arc::clone(if ask { &self.asking } else { &self.silent })
+    }
+}
+
+fn server_config(
     certificate: &Arc<Certificate>,
     http2: bool,
+    ask: bool,
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?;
-    let mut config = builder.with_no_client_auth().with_cert_resolver(Arc::clone(certificate) as _);
+    let builder = match ask {
+        true => builder.with_client_cert_verifier(Arc::new(ask::Ask::new(provider()))),
+        false => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::clone(certificate) as _);
     resume_by_tickets(&mut config);
     config.alpn_protocols = match http2 {
         true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
@@ -65,9 +91,10 @@ pub fn private_server_config(
     Ok(Arc::new(config))
 }
 
-/// Lets clients come back by a ticket, and keeps no session.
+/// Lets clients come back by a ticket, and keeps no session. Each configuration has keys of its own: what was agreed with a
+/// client without a certificate must not be resumed where one is asked for.
 fn resume_by_tickets(config: &mut ServerConfig) {
-    config.ticketer = Arc::new(&*tickets::TICKETS);
+    config.ticketer = Arc::new(tickets::Tickets::default());
     config.session_storage = Arc::new(NoServerSessionStorage {});
 }
 

@@ -20,7 +20,7 @@ use weir_kernel::Purpose;
 use zeroize::Zeroizing;
 
 /// The cryptography of all handshakes.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
+pub fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
         Arc::new(CryptoProvider {
             kx_groups: vec![&Hybrid, &Curve::X25519, &Curve::P256, &Curve::P384],

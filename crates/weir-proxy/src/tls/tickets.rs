@@ -9,7 +9,7 @@
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -21,9 +21,6 @@ use zeroize::Zeroizing;
 const TURN: Duration = Duration::from_secs(6 * 3600);
 const NAME_LEN: usize = 16;
 
-/// The tickets of all listeners.
-pub(super) static TICKETS: LazyLock<Tickets> = LazyLock::new(Tickets::default);
-
 thread_local! {
     /// Which life of the machine it was when this thread looked last.
     static SEEN: Cell<Option<Generation>> = const { Cell::new(None) };
@@ -34,7 +31,7 @@ pub(crate) fn watch() {
     SEEN.set(Some(weir_kernel::generation()));
 }
 
-/// Makes and opens tickets.
+/// Makes and opens the tickets of one listener.
 #[derive(Default)]
 pub(super) struct Tickets {
     keys: Mutex<Keys>,
@@ -100,7 +97,7 @@ impl fmt::Debug for Tickets {
     }
 }
 
-impl ProducesTickets for &'static Tickets {
+impl ProducesTickets for Tickets {
     fn enabled(&self) -> bool {
         true
     }
@@ -143,13 +140,9 @@ impl ProducesTickets for &'static Tickets {
 mod tests {
     use super::*;
 
-    fn tickets() -> &'static Tickets {
-        Box::leak(Box::default())
-    }
-
     #[test]
     fn a_ticket_opens_once_it_was_sealed_here_and_not_changed() {
-        let tickets = tickets();
+        let tickets = Tickets::default();
         let ticket = tickets.encrypt(b"session").unwrap();
         assert_ne!(tickets.encrypt(b"session").unwrap(), ticket);
         assert_eq!(tickets.decrypt(&ticket).unwrap(), b"session");
@@ -159,7 +152,7 @@ mod tests {
             assert_eq!(tickets.decrypt(&changed), None, "byte {at}");
         }
         assert_eq!(tickets.decrypt(&ticket[..20]), None);
-        assert_eq!(self::tickets().decrypt(&ticket), None);
+        assert_eq!(Tickets::default().decrypt(&ticket), None, "a ticket of another listener");
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 use weir_model::typed::{
-    Acl, BasicCredential, Consumer, HmacCredential, JwtCredential, KeyCredential, Mismatch, OAuth2Client,
-    OAuth2Token, Plugin, Route, Service, StoredSession,
+    Acl, BasicCredential, CaCertificate, Consumer, HmacCredential, JwtCredential, KeyCredential, Mismatch,
+    MtlsCredential, OAuth2Client, OAuth2Token, Plugin, Route, Service, StoredSession,
 };
 use weir_model::{Entity, Record};
 use weir_proxy::{Builder, Update};
@@ -37,6 +37,8 @@ pub(super) fn apply(builder: &mut Builder, change: &Change) {
             "oauth2_credentials" => Update::NoOAuth2Client(change.id),
             "oauth2_tokens" => Update::NoOAuth2Token(change.id),
             "sessions" => Update::NoSession(change.id),
+            "ca_certificates" => Update::NoCaCertificate(change.id),
+            "mtls_auth_credentials" => Update::NoMtls(change.id),
             "keyauth_credentials" => match change.before {
                 Some(digest) => Update::NoKey { digest },
                 None => return,
@@ -84,6 +86,8 @@ fn update(
         "oauth2_credentials" => Update::OAuth2Client(OAuth2Client::parse(record)?),
         "oauth2_tokens" => Update::OAuth2Token(OAuth2Token::parse(record)?, stored.digest),
         "sessions" => Update::Session(StoredSession::parse(record)?, stored.digest),
+        "ca_certificates" => Update::CaCertificate(CaCertificate::parse(record)?),
+        "mtls_auth_credentials" => Update::Mtls(MtlsCredential::parse(record)?),
         "keyauth_credentials" => {
             // A key set to null cannot be shown by anybody.
             let Some(digest) = stored.digest else {

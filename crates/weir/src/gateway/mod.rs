@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use rustls::RootCertStore;
+use rustls::crypto::CryptoProvider;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio::net::TcpListener;
@@ -57,6 +58,8 @@ pub(crate) fn run(config: Config, reload: &Reload<'_>) -> Result<()> {
         tracing::warn!("{notice}");
     }
     raise_descriptor_limit();
+    // What plugins ask others over TLS is drawn from the kernel as well. It is the first in this process, so it is taken.
+    let _ = CryptoProvider::clone(&weir_proxy::cryptography()).install_default();
     let prefix = Prefix::make(&config.prefix)?;
     let _lock = lock::Lock::take(&prefix.lock())?;
     wait_for_randomness(&config, &prefix)?;

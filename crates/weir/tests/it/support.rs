@@ -48,6 +48,12 @@ pub(crate) fn get(gateway: &Gateway, path: &str) -> Answer {
     client(gateway).get(path).unwrap()
 }
 
+/// The values of a field that reached the echoing upstream, however it was written.
+pub(crate) fn passed_on(answer: &Answer, name: &str) -> Vec<String> {
+    let fields: Vec<(String, String)> = serde_json::from_value(answer.json()["headers"].clone()).unwrap();
+    fields.into_iter().filter(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
+}
+
 /// Sends these bytes over a connection of its own, and reads one answer.
 #[track_caller]
 pub(crate) fn raw(gateway: &Gateway, bytes: impl AsRef<[u8]>) -> Answer {

@@ -16,7 +16,7 @@ INIT = """#!/bin/sh
 export PATH=/bin
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev; mount -t tmpfs tmp /tmp
 ip link set lo up
-export WEIR_WORKERS=2 WEIR_PROXY_LISTEN="127.0.0.1:8000, 127.0.0.1:8443 ssl" WEIR_STATUS_LISTEN=off
+export WEIR_WORKERS=1 WEIR_PROXY_LISTEN="127.0.0.1:8000, 127.0.0.1:8443 ssl" WEIR_STATUS_LISTEN=off
 export WEIR_ADMIN_LISTEN=127.0.0.1:8001 HOME=/tmp
 /bin/weir start --prefix /tmp/w >/tmp/log 2>&1 &
 until wget -q -O /dev/null http://127.0.0.1:8001/; do sleep 0.2; done
@@ -25,7 +25,7 @@ post /consumers '{"username":"a"}' >/dev/null
 show() {
   for i in 1 2 3 4; do
     echo "key $(post /consumers/a/key-auth '{}' | sed 's/.*"key":"//;s/".*//')"
-    echo "id $(printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc 127.0.0.1 8000 | grep -i x-kong-request-id | sed 's/.*: //')"
+    echo "id $(printf 'GET / HTTP/1.0\\r\\n\\r\\n' | timeout 20 nc 127.0.0.1 8000 | grep -i x-kong-request-id | sed 's/.*: //')"
     echo "ticket $(echo Q | openssl s_client -connect 127.0.0.1:8443 -tls1_2 2>/dev/null | grep ' 0000 - ' | head -1 | tr -d ' -' | sed 's/^0000//' | head -c 32)"
   done
 }
@@ -45,7 +45,7 @@ def initramfs(folder, weir):
     busybox = shutil.which("busybox") or sys.exit("no busybox")
     openssl = shutil.which("openssl") or sys.exit("no openssl")
     shutil.copy(busybox, os.path.join(root, "bin/busybox"))
-    for name in "sh mount ip sleep wget sed grep head tr cat echo nc printf".split():
+    for name in "sh mount ip sleep wget sed grep head tr cat echo nc printf timeout".split():
         os.symlink("busybox", os.path.join(root, "bin", name))
     for program, name in [(weir, "weir"), (openssl, "openssl")]:
         shutil.copy(program, os.path.join(root, "bin", name))
@@ -69,7 +69,7 @@ def initramfs(folder, weir):
 class Machine:
     def __init__(self, folder, name, kernel, image, vmgenid, incoming=None):
         self.path = os.path.join(folder, name)
-        arguments = ["qemu-system-x86_64", "-machine", f"pc,accel={ACCEL}", "-cpu", CPU, "-m", "768", "-smp", "2",
+        arguments = ["qemu-system-x86_64", "-machine", f"pc,accel={ACCEL}", "-cpu", CPU, "-m", "768", "-smp", "1",
                      "-nodefaults", "-no-user-config", "-nographic", "-no-reboot",
                      "-chardev", f"socket,id=s,path={self.path}.tty,server=on,wait=off,logfile={self.path}.log",
                      "-serial", "chardev:s", "-monitor", f"unix:{self.path}.monitor,server=on,wait=off",

@@ -1,0 +1,121 @@
+//! Connections to those whom plugins ask: TCP, and TLS on top.
+//!
+//! Contract: everything here takes as long as the other side likes; callers put an end to it. TLS uses the cryptography
+//! that the process has chosen for itself ([`CryptoProvider::get_default`]) and verifies against the authorities that this
+//! machine trusts, or those in `SSL_CERT_FILE`.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// Bytes in both directions.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin> Duplex for T {}
+
+/// A connection, in plain or over TLS.
+pub(crate) type Wire = Box<dyn Duplex>;
+
+/// How TLS connections are made.
+#[derive(Clone)]
+pub(crate) struct Tls(Arc<ClientConfig>);
+
+impl Tls {
+    /// Connections to servers whose certificate is verified, or is not.
+    ///
+    /// # Errors
+    /// When the process's cryptography lacks what TLS needs.
+    pub(crate) fn new(verify: bool) -> Result<Self, rustls::Error> {
+        static CONFIGS: [OnceLock<Tls>; 2] = [OnceLock::new(), OnceLock::new()];
+        let cell = &CONFIGS[usize::from(verify)];
+        match cell.get() {
+            Some(tls) => Ok(tls.clone()),
+            None => {
+                let made = Self(Arc::new(config(verify)?));
+                Ok(cell.get_or_init(|| made).clone())
+            }
+        }
+    }
+
+    /// Speaks TLS over a connection to this host.
+    pub(crate) async fn over(&self, stream: TcpStream, host: &str) -> io::Result<Wire> {
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        Ok(Box::new(TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await?))
+    }
+}
+
+/// Connects to a host, by its name or its address.
+pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    let stream = TcpStream::connect((host, port)).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+fn config(verify: bool) -> Result<ClientConfig, rustls::Error> {
+    let provider = CryptoProvider::get_default()
+        .map_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()), Arc::clone);
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider));
+    let builder = builder.with_safe_default_protocol_versions()?;
+    if !verify {
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone(provider)));
+        return Ok(builder.with_no_client_auth());
+    }
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!(%error, "cannot read some of this machine's certificate authorities");
+    }
+    let mut roots = RootCertStore::empty();
+    let (good, _) = roots.add_parsable_certificates(found.certs);
+    if good == 0 {
+        tracing::warn!("this machine trusts no certificate authority: nobody's certificate is good");
+    }
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// Takes any certificate, from a server that proves to have its key.
+#[derive(Debug)]
+struct Anyone(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
