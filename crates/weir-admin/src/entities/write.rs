@@ -155,7 +155,7 @@ async fn locate(transaction: &mut dyn Transaction, place: Place<'_>) -> Result<O
             transaction.find(place.entity, field, place.key).await?
         }
         Some(_) => transaction.find_together(place.entity, &together(place)).await?,
-        None => None,
+        None => return Err(Failure::NoId),
     };
     Ok(found.filter(|stored| belongs(stored, place.of)))
 }
