@@ -13,6 +13,8 @@ pub(crate) enum Failure {
     NotFound,
     /// There is no such entity to change: by which field it was looked for, and under what value.
     NoEntity { field: &'static str, value: String },
+    /// Entities of this kind are found by their ids alone, and this is none.
+    NoId,
     /// The method is not for this path.
     Method,
     /// The entity would not satisfy its schema.
@@ -58,6 +60,11 @@ impl Failure {
         let bad = StatusCode::BAD_REQUEST;
         match self {
             Self::NotFound => respond::not_found(),
+            Self::NoId => {
+                let why = "expected a valid UUID";
+                let say = format!("invalid primary key: '{{id=\"{why}\"}}'");
+                coded(bad, 1, "invalid primary key", &say, Some(json!({"id": why})))
+            }
             Self::Method => respond::method_not_allowed(),
             Self::Plain(status, text) => respond::message(status, &text),
             Self::NoEntity { field, value } => {

@@ -143,7 +143,7 @@ async fn locate(store: &dyn Store, place: Place<'_>) -> Result<Option<Stored>, F
         Some("id") => store.get(place.entity, parse_id(place.key)?).await?,
         Some(field) if place.entity.key == Some(field) => store.find(place.entity, field, place.key).await?,
         Some(_) => store.find_together(place.entity, &together(place)).await?,
-        None => None,
+        None => return Err(Failure::NoId),
     };
     Ok(found.filter(|stored| belongs(stored, place.of)))
 }

@@ -153,7 +153,7 @@ pub(super) async fn locate(
             transaction.find(place.entity, field, place.key).await?
         }
         Some(_) => transaction.find_together(place.entity, &together(place)).await?,
-        None => None,
+        None => return Err(Failure::NoId),
     };
     Ok(found.filter(|stored| belongs(stored, place.of)))
 }

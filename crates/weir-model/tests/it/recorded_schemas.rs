@@ -20,6 +20,10 @@ fn entities_are_shown_as_recorded() {
         return;
     };
     for entity in ENTITIES.iter() {
+        // Kong's open-source edition has no such entity.
+        if entity.name == "mtls_auth_credentials" {
+            continue;
+        }
         let text = std::fs::read_to_string(folder.join(format!("{}.json", entity.name))).unwrap();
         let mut want: Value = serde_json::from_str(&text).unwrap();
         let mut got = entity.schema.describe();
