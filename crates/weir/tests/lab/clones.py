@@ -149,6 +149,9 @@ def main():
                     time.sleep(0.2)
                 tty = copy.connect("tty")
                 tty.sendall(b"go\n")
+                # Nobody reads there, and a full socket would hold the machine's console up: its words go to the log.
+                time.sleep(1)
+                tty.close()
                 text = copy.until("DONE", 900)
                 copy.end()
                 found = {"key": [], "id": [], "ticket": []}
