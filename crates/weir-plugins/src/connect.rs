@@ -4,8 +4,13 @@
 //! that the process has chosen for itself ([`CryptoProvider::get_default`]) and verifies against the authorities that this
 //! machine trusts, or those in `SSL_CERT_FILE`.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::io;
 use std::sync::{Arc, OnceLock};
+use std::thread::LocalKey;
+use std::time::{Duration, Instant};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -58,6 +63,68 @@ pub(crate) async fn connect(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
+}
+
+/// Idle connections by whom they lead to, each with the time until which it is kept. A connection belongs to the worker that
+/// made it, as its socket is part of that worker's event loop.
+pub(crate) type Idle<K, T> = RefCell<HashMap<K, Vec<(T, Instant)>>>;
+
+/// A connection that was kept and is still good.
+pub(crate) fn take<K: Eq + Hash, T>(
+    idle: &'static LocalKey<Idle<K, T>>,
+    whom: &K,
+    is_good: impl Fn(&T) -> bool,
+) -> Option<T> {
+    let now = Instant::now();
+    idle.with_borrow_mut(|all| {
+        let kept = all.get_mut(whom)?;
+        kept.retain(|(connection, until)| *until > now && is_good(connection));
+        kept.pop().map(|(connection, _)| connection)
+    })
+}
+
+/// Keeps a connection for so long, unless there are `max` to the same already. What nobody takes is closed before twice that
+/// time is over, by a task that ends when there is nothing left.
+pub(crate) fn keep<K: Clone + Eq + Hash + 'static, T: 'static>(
+    idle: &'static LocalKey<Idle<K, T>>,
+    whom: K,
+    connection: T,
+    life: Duration,
+    max: usize,
+) {
+    let Some(until) = Instant::now().checked_add(life) else { return };
+    let is_first = idle.with_borrow_mut(|all| {
+        let is_first = !all.contains_key(&whom);
+        let kept = all.entry(whom.clone()).or_default();
+        if kept.len() < max {
+            kept.push((connection, until));
+        }
+        is_first
+    });
+    if is_first {
+        tokio::task::spawn_local(sweep(idle, whom, life));
+    }
+}
+
+async fn sweep<K: Eq + Hash, T>(idle: &'static LocalKey<Idle<K, T>>, whom: K, every: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let now = Instant::now();
+        let is_over = idle.with_borrow_mut(|all| {
+            let kept = all.get_mut(&whom);
+            let is_over = kept.is_none_or(|kept| {
+                kept.retain(|(_, until)| *until > now);
+                kept.is_empty()
+            });
+            if is_over {
+                all.remove(&whom);
+            }
+            is_over
+        });
+        if is_over {
+            return;
+        }
+    }
 }
 
 fn config(verify: bool) -> Result<ClientConfig, rustls::Error> {

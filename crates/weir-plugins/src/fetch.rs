@@ -7,9 +7,7 @@
 //! A connection belongs to the worker that made it and is used again while both sides keep it. A request goes out again
 //! over a new connection only when nothing of it was sent over the old one.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HOST, USER_AGENT};
@@ -18,7 +16,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 
-use crate::connect::{self, Tls, Wire};
+use crate::connect::{self, Idle, Tls, Wire};
 
 /// So many idle connections are kept to one server, on each worker.
 const MAX_KEPT: usize = 8;
@@ -69,7 +67,7 @@ struct Server {
 type Sender = SendRequest<Full<Bytes>>;
 
 thread_local! {
-    static KEPT: RefCell<HashMap<Server, Vec<(Sender, Instant)>>> = RefCell::default();
+    static IDLE: Idle<Server, Sender> = Idle::default();
 }
 
 impl Fetch {
@@ -89,7 +87,7 @@ impl Fetch {
         let server = self.server(request.uri())?;
         let mut request = head(request)?;
         let response = loop {
-            let kept = take(&server);
+            let kept = connect::take(&IDLE, &server, Sender::is_ready);
             let is_kept = kept.is_some();
             let mut sender = match kept {
                 Some(sender) => sender,
@@ -106,7 +104,9 @@ impl Fetch {
         };
         let (response, sender) = response;
         let answered = self.read(response).await?;
-        keep(server, sender);
+        if !sender.is_closed() {
+            connect::keep(&IDLE, server, sender, KEEP, MAX_KEPT);
+        }
         if answered.status().is_redirection() {
             return Err(FetchError::Redirect);
         }
@@ -169,37 +169,4 @@ fn head(request: Asked) -> Result<Request<Full<Bytes>>, FetchError> {
     parts.headers.insert(HOST, host);
     parts.headers.insert(USER_AGENT, HeaderValue::from_static(concat!("weir/", env!("CARGO_PKG_VERSION"))));
     Ok(Request::from_parts(parts, Full::new(body.into())))
-}
-
-fn take(server: &Server) -> Option<Sender> {
-    let now = Instant::now();
-    KEPT.with_borrow_mut(|all| {
-        let kept = all.get_mut(server)?;
-        kept.retain(|(sender, until)| *until > now && sender.is_ready());
-        kept.pop().map(|(sender, _)| sender)
-    })
-}
-
-fn keep(server: Server, sender: Sender) {
-    if sender.is_closed() {
-        return;
-    }
-    let until = Instant::now() + KEEP;
-    KEPT.with_borrow_mut(|all| {
-        let kept = all.entry(server.clone()).or_default();
-        if kept.len() < MAX_KEPT {
-            kept.push((sender, until));
-        }
-    });
-    // Closes it in time even if nobody asks again.
-    tokio::task::spawn_local(async move {
-        tokio::time::sleep_until(until.into()).await;
-        KEPT.with_borrow_mut(|all| {
-            let Some(kept) = all.get_mut(&server) else { return };
-            kept.retain(|(_, end)| *end > until);
-            if kept.is_empty() {
-                all.remove(&server);
-            }
-        });
-    });
 }

@@ -1,19 +1,16 @@
 //! One directory server, as one instance asks it: connections, kept for a while and used again.
 //!
-//! A connection belongs to the worker that made it, as its socket is part of that worker's event loop. What is kept is
-//! closed after a while of silence, and at once when the server says anything that was not asked for.
+//! What is kept is closed after a while of silence, and at once when the server says anything that was not asked for.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::message::{self, MAX_MESSAGE, Malformed, Response};
-use crate::connect::{self, Tls, Wire};
+use crate::connect::{self, Idle, Tls, Wire};
 
 /// So many connections are kept for an instance, on each worker.
 const MAX_KEPT: usize = 16;
@@ -64,13 +61,8 @@ struct Connection {
     id: i32,
 }
 
-struct Kept {
-    connection: Connection,
-    until: Instant,
-}
-
 thread_local! {
-    static KEPT: RefCell<HashMap<u64, Vec<Kept>>> = RefCell::default();
+    static IDLE: Idle<u64, Connection> = Idle::default();
 }
 
 impl Server {
@@ -82,7 +74,7 @@ impl Server {
     /// Whether this is the password of this name.
     pub(super) async fn accepts(&self, name: &str, password: &[u8]) -> Result<bool, Failure> {
         // The server may have closed what was kept. That a bind got no answer on it says nothing about the server.
-        if let Some(mut kept) = self.take()
+        if let Some(mut kept) = connect::take(&IDLE, &self.serial, |_| true)
             && let Ok(accepted) = kept.bind(name, password).await
         {
             self.keep(kept);
@@ -119,39 +111,11 @@ impl Server {
         tls.over(stream, &self.host).await.map_err(Failure::Connect)
     }
 
-    fn take(&self) -> Option<Connection> {
-        let now = Instant::now();
-        KEPT.with_borrow_mut(|all| {
-            let kept = all.get_mut(&self.serial)?;
-            kept.retain(|kept| kept.until > now);
-            Some(kept.pop()?.connection)
-        })
-    }
-
     fn keep(&self, connection: Connection) {
-        let Some(until) = Instant::now().checked_add(self.keepalive) else { return };
         // What came without being asked for is no beginning of the next answer.
-        if self.keepalive.is_zero() || !connection.input.is_empty() {
-            return;
+        if !self.keepalive.is_zero() && connection.input.is_empty() {
+            connect::keep(&IDLE, self.serial, connection, self.keepalive, MAX_KEPT);
         }
-        let serial = self.serial;
-        KEPT.with_borrow_mut(|all| {
-            let kept = all.entry(serial).or_default();
-            if kept.len() < MAX_KEPT {
-                kept.push(Kept { connection, until });
-            }
-        });
-        // Closes it in time even if nobody asks again, the instance being gone perhaps.
-        tokio::task::spawn_local(async move {
-            tokio::time::sleep_until(until.into()).await;
-            KEPT.with_borrow_mut(|all| {
-                let Some(kept) = all.get_mut(&serial) else { return };
-                kept.retain(|kept| kept.until > until);
-                if kept.is_empty() {
-                    all.remove(&serial);
-                }
-            });
-        });
     }
 }
 

@@ -19,6 +19,7 @@
 //! Absent on purpose: the implicit and hybrid flows and the password grant (RFC 9700, 2.1.2 and 2.4), HMAC signatures,
 //! encrypted tokens, the user info endpoint.
 
+mod admit;
 mod claims;
 mod config;
 mod login;
@@ -31,13 +32,11 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest::{Context, SHA256};
 use http::StatusCode;
 use serde_json::Value;
 use weir_kernel::clock;
-use weir_mint::Uuid;
 use weir_model::PluginSchema;
-use weir_plugin::{Answer, BuildError, Credential, Ctx, Env, Flow, Kind, Phases, Plugin, Resume};
+use weir_plugin::{Answer, BuildError, Ctx, Env, Flow, Kind, Phases, Plugin, Resume};
 
 use self::claims::{Claims, Expected, Rejected, Signed};
 use self::config::ConsumerBy;
@@ -165,7 +164,11 @@ impl Inner {
             Attempt::Bearer(token) => self.bearer(ctx, token),
             Attempt::Logout => self.logout(ctx, now),
             Attempt::Callback(callback) => match self.finishing(ctx, callback, now) {
-                Err(rejected) => self.refuse(ctx, rejected.into()),
+                // An old tab, or a click on Back: no attempt at anything.
+                Err(rejected) => {
+                    tracing::debug!(plugin = NAME, id = %self.gate.id(), %rejected, "a login is not finished");
+                    self.gate.refuse(ctx, Refusal::Missing(self.unauthorized(None)))
+                }
                 Ok(finishing) => {
                     let inner = Arc::clone(self);
                     self.wait(
@@ -398,72 +401,6 @@ impl Inner {
         }))
     }
 
-    /// Lets somebody through of whom this is claimed.
-    fn admit(&self, ctx: &mut Ctx<'_>, claims: &Claims, token: Option<&str>) -> Flow {
-        let words = claims::words(claims::at(claims, &self.scopes_claim));
-        if !self.scopes_required.is_empty() && !claims::satisfies(&self.scopes_required, &words) {
-            let answer = Answer::message(StatusCode::FORBIDDEN, "Forbidden")
-                .header("WWW-Authenticate", format!("{}error=\"insufficient_scope\"", self.challenge_list()));
-            return self.gate.refuse(ctx, Refusal::Missing(answer));
-        }
-        let Some(subject) = claims::at(claims, &self.credential_claim).and_then(claims::plain) else {
-            return self.forbid(ctx, "there is no credential_claim");
-        };
-        match self.consumer_of(ctx, claims) {
-            Some(consumer) => {
-                let credential = Credential { id: credential_id(claims, &subject), consumer: consumer.id };
-                ctx.authenticate(consumer, Some(credential));
-                ctx.headers.set("X-Credential-Identifier", &subject);
-            }
-            None if self.consumer_claim.is_empty() || self.consumer_optional => {
-                ctx.authenticate_subject(subject)
-            }
-            None => return self.forbid(ctx, "there is no such consumer"),
-        }
-        if !self.groups_claim.is_empty() {
-            let groups = claims::list(claims::at(claims, &self.groups_claim));
-            ctx.groups = Some(groups.into_iter().map(str::to_owned).collect());
-        }
-        self.tell(ctx, claims, token);
-        Flow::Continue
-    }
-
-    fn consumer_of<'a>(&self, ctx: &Ctx<'a>, claims: &Claims) -> Option<&'a weir_model::typed::Consumer> {
-        let directory = ctx.directory;
-        let name = claims::at(claims, &self.consumer_claim).and_then(claims::plain)?;
-        self.consumer_by.iter().find_map(|by| match by {
-            ConsumerBy::Username => {
-                directory.consumer_named(&name).filter(|consumer| consumer.username.as_deref() == Some(&name))
-            }
-            ConsumerBy::CustomId => directory.consumer_by_custom_id(&name),
-            ConsumerBy::Id => name.parse().ok().and_then(|id: Uuid| directory.consumer(&id)),
-        })
-    }
-
-    /// Tells the service what it is to know.
-    fn tell(&self, ctx: &mut Ctx<'_>, claims: &Claims, token: Option<&str>) {
-        for (claim, field) in &self.upstream {
-            let text = match claims.get(claim) {
-                None | Some(Value::Null) => continue,
-                Some(Value::Array(_) | Value::Object(_)) => claims[claim].to_string(),
-                Some(value) => match claims::plain(value) {
-                    Some(text) => text,
-                    None => continue,
-                },
-            };
-            ctx.headers.append(field, text);
-        }
-        if self.hide {
-            ctx.headers.remove("Authorization");
-        }
-        if let (Some(field), Some(token)) = (&self.upstream_access_token, token) {
-            match field.eq_ignore_ascii_case("Authorization") {
-                true => ctx.headers.set(field, format!("Bearer {token}")),
-                false => ctx.headers.set(field, token),
-            }
-        }
-    }
-
     fn refuse(&self, ctx: &mut Ctx<'_>, trouble: Trouble) -> Flow {
         let request_id = ctx.id;
         let request_id = request_id.as_str();
@@ -485,12 +422,6 @@ impl Inner {
             ),
         };
         self.gate.refuse(ctx, refusal)
-    }
-
-    /// Somebody who is who they say, and has no business here: no failed attempt at anything.
-    fn forbid(&self, ctx: &mut Ctx<'_>, why: &str) -> Flow {
-        tracing::debug!(plugin = NAME, id = %self.gate.id(), why, "a token is no good here");
-        self.gate.refuse(ctx, Refusal::Missing(Answer::message(StatusCode::FORBIDDEN, "Forbidden")))
     }
 
     fn unauthorized(&self, error: Option<&str>) -> Answer {
@@ -539,22 +470,6 @@ fn is_token(text: &str) -> bool {
 /// Whether it has the form of a JSON Web Signature: three parts.
 fn is_jws(token: &str) -> bool {
     token.bytes().filter(|byte| *byte == b'.').count() == 2
-}
-
-/// By what limits and logs tell this person from others: always the same for the same issuer and subject (a UUID of
-/// version 8, RFC 9562 5.8).
-fn credential_id(claims: &Claims, subject: &str) -> Uuid {
-    let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
-    let mut digest = Context::new(&SHA256);
-    digest.update(&(issuer.len() as u64).to_le_bytes());
-    digest.update(issuer.as_bytes());
-    digest.update(subject.as_bytes());
-    let digest = digest.finish();
-    let mut id = [0; 16];
-    id.copy_from_slice(&digest.as_ref()[..16]);
-    id[6] = id[6] & 0x0f | 0x80;
-    id[8] = id[8] & 0x3f | 0x80;
-    Uuid::from_bytes(id)
 }
 
 /// The kind of plugin.
