@@ -17,7 +17,7 @@ pub(crate) mod test {
     use serde_json::{Map, Value, json};
     use weir_mint::{Secret, Uuid};
     use weir_model::schema::SourceError;
-    use weir_model::typed::{self, Consumer, OAuth2Client};
+    use weir_model::typed::{self, CaCertificate, Consumer, OAuth2Client};
     use weir_model::{Catalog, Record, Source};
     use weir_plugin::{
         Client, Credential, Ctx, Directory, Env, Headers, Kept, Kind, NoRecords, RequestId, Scheme,
@@ -39,6 +39,12 @@ pub(crate) mod test {
         }
         fn is_secret(&self, kept: &Secret, shown: &[u8]) -> bool {
             kept.matches(shown)
+        }
+        fn ca_certificate(&self, _: &Uuid) -> Option<&Arc<Kept<CaCertificate>>> {
+            None
+        }
+        fn mtls(&self, _: &str, _: Option<&Uuid>) -> Option<Credential> {
+            None
         }
         fn key(&self, _: &[u8]) -> Option<Credential> {
             None

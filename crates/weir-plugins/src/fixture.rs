@@ -7,7 +7,8 @@ use bytes::Bytes;
 use http::Method;
 use weir_mint::{Secret, Uuid};
 use weir_model::typed::{
-    BasicCredential, Consumer, HmacCredential, JwtCredential, OAuth2Client, OAuth2Token, StoredSession,
+    BasicCredential, CaCertificate, Consumer, HmacCredential, JwtCredential, OAuth2Client, OAuth2Token,
+    StoredSession,
 };
 use weir_plugin::{
     Client, Content, Credential, Ctx, Directory, Flow, Headers, Kept, Plugin, RequestId, Scheme,
@@ -78,6 +79,14 @@ impl Directory for Known {
     }
 
     fn session(&self, _: &str) -> Option<&Arc<Kept<StoredSession>>> {
+        None
+    }
+
+    fn ca_certificate(&self, _: &Uuid) -> Option<&Arc<Kept<CaCertificate>>> {
+        None
+    }
+
+    fn mtls(&self, _: &str, _: Option<&Uuid>) -> Option<Credential> {
         None
     }
 
