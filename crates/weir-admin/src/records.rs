@@ -40,6 +40,14 @@ impl Admin {
     /// # Errors
     /// When one of them cannot be done.
     pub async fn apply_steps(&self, steps: Vec<Step>) -> Result<Vec<Record>, RecordsError> {
+        let applied = self.try_steps(steps).await;
+        if applied.is_err() {
+            self.store.settle().await;
+        }
+        applied
+    }
+
+    async fn try_steps(&self, steps: Vec<Step>) -> Result<Vec<Record>, RecordsError> {
         let mut transaction = self.store.begin(Actor::Gateway("proxy")).await.map_err(from_store)?;
         let mut records = Vec::with_capacity(steps.len());
         for step in steps {

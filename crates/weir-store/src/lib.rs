@@ -152,6 +152,10 @@ pub trait Store: Send + Sync {
     /// A page of tags: all, or those of this name.
     async fn tags(&self, tag: Option<&str>, page: &Page) -> Result<Listing<Tagging>>;
 
+    /// Waits until what the last transactions saw of each other is durable and in force, or undone. Whoever failed in a
+    /// transaction does so before it tells anybody why.
+    async fn settle(&self);
+
     /// Says who puts committed changes in force: called with them in the order of commits, before those who made them are
     /// told. Only the first is listened to.
     fn follow(&self, follower: Arc<dyn Fn(Vec<Change>) + Send + Sync>);

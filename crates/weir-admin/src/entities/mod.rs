@@ -23,6 +23,15 @@ use crate::respond::{self, Answer};
 
 /// Answers a request for a path of entities.
 pub(crate) async fn handle(admin: &Admin, request: &Request, target: Target<'_>) -> Result<Answer, Failure> {
+    let answered = dispatch(admin, request, target).await;
+    if answered.is_err() && !request.method.is_safe() {
+        // What it failed for may be what another is still waiting to be told of.
+        admin.store.settle().await;
+    }
+    answered
+}
+
+async fn dispatch(admin: &Admin, request: &Request, target: Target<'_>) -> Result<Answer, Failure> {
     let method = if request.method == Method::HEAD { &Method::GET } else { &request.method };
     match (target, method.as_str()) {
         (target, "OPTIONS") => {

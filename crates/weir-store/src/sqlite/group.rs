@@ -5,7 +5,8 @@
 //! as ever, and a crowd waits about as long as one.
 //!
 //! A change of one writer is seen by those behind it before it is durable. They are told of success only together, in
-//! the order in which they worked: if the commit fails, all of them failed.
+//! the order in which they worked: if the commit fails, all of them failed. Whoever fails because of what it saw waits for the
+//! same moment ([`Gathering::settle`]) before it says so.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -79,6 +80,27 @@ impl Gathering {
         let mut turn = Turn { gathering: Arc::clone(self), group: Some(group) };
         turn.connection()?.execute("SAVEPOINT writer").await?;
         Ok(turn)
+    }
+
+    /// Waits until whatever a turn may have seen is durable and in force, or undone.
+    pub(super) async fn settle(self: &Arc<Self>) {
+        let waiting = Waiting::new(self);
+        let mut group = Arc::clone(&self.group).lock_owned().await;
+        waiting.end();
+        if group.undo().await.is_err() {
+            group.transaction = None;
+        }
+        if group.done.is_empty() {
+            return;
+        }
+        let (told, telling) = oneshot::channel();
+        group.done.push(Done { changes: Vec::new(), audited: Vec::new(), told });
+        if group.transaction.is_none() || self.waiting.load(Ordering::Acquire) == 0 {
+            self.commit(&mut group).await;
+        }
+        drop(group);
+        // Whether it came about is for those to say who did it.
+        let _ = telling.await;
     }
 
     /// Commits what the group did, puts it in force, and tells everybody.

@@ -152,6 +152,10 @@ impl Store for Sqlite {
         read::tags(&mut connection, tag, page).await
     }
 
+    async fn settle(&self) {
+        self.gathering.settle().await;
+    }
+
     fn follow(&self, follower: Arc<dyn Fn(Vec<Change>) + Send + Sync>) {
         self.gathering.follow(follower);
     }

@@ -32,6 +32,7 @@ where
         what_ends_is_not_seen,
         secrets_come_back,
         a_crowd_of_writers_is_told_the_truth,
+        who_fails_because_of_another_fails_after_it,
         writers_that_leave_harm_nobody,
         what_happens_to_credentials_is_written_down,
         a_start_is_told_of_everything,
@@ -303,6 +304,23 @@ async fn a_crowd_of_writers_is_told_the_truth(store: &dyn Store) {
         assert!(pair.iter().any(|told| matches!(told, Err(Error::Unique(_)))), "{pair:?}");
         assert!(store.find(kind("consumers"), "username", &name[0]).await.unwrap().is_some());
     }
+}
+
+async fn who_fails_because_of_another_fails_after_it(store: &dyn Store) {
+    // A hundred want one name. Whoever is told that it is taken finds the one who has it.
+    let want = |_| async {
+        match write(store, "wanted").await {
+            Err(error) => {
+                assert!(matches!(error, Error::Unique(_)), "{error:?}");
+                store.settle().await;
+                assert!(store.find(kind("consumers"), "username", "wanted").await.unwrap().is_some());
+                0
+            }
+            Ok(()) => 1,
+        }
+    };
+    let got: usize = futures_util::future::join_all((0..100).map(want)).await.into_iter().sum();
+    assert_eq!(got, 1);
 }
 
 async fn writers_that_leave_harm_nobody(store: &dyn Store) {
