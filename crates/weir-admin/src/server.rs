@@ -144,7 +144,7 @@ async fn speak<S>(
 }
 
 async fn answer(
-    admin: &Admin,
+    admin: &Arc<Admin>,
     endpoint: &Endpoint,
     caller: &Arc<str>,
     request: http::Request<Incoming>,
@@ -155,7 +155,15 @@ async fn answer(
     let allowed = endpoint.access.borrow().check(request.headers());
     let mut answer = match allowed {
         Ok(()) => match read(request, caller).await {
-            Ok(request) => dispatch(admin, endpoint.kind, &request).await,
+            // A request that is there is done to its end, whether its client waits for it or not: a change that was committed
+            // must come into force.
+            Ok(request) => {
+                let (admin, kind) = (Arc::clone(admin), endpoint.kind);
+                let done = tokio::spawn(async move { dispatch(&admin, kind, &request).await }).await;
+                done.unwrap_or_else(|_| {
+                    respond::message(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected error occurred")
+                })
+            }
             Err(answer) => *answer,
         },
         // A page that may not use the API is not told by a header field that it may.

@@ -10,8 +10,9 @@
 //! A hash takes tens of milliseconds of a processor: never on a thread that serves others.
 
 use std::fmt::Write as _;
+use std::sync::{Mutex, PoisonError};
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use sha1_smol::Sha1;
@@ -100,9 +101,42 @@ type Cost = (u32, u32, u32);
 fn argon2id(password: &[u8], salt: &[u8], (m, t, p): Cost) -> Option<Zeroizing<[u8; HASH_BYTES]>> {
     let params = Params::new(m, t, p, Some(HASH_BYTES)).ok()?;
     let mut hash = Zeroizing::new([0; HASH_BYTES]);
+    let blocks = params.block_count();
     let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    argon2.hash_password_into(password, salt, hash.as_mut()).ok()?;
+    let mut memory = Memory::take(blocks);
+    argon2.hash_password_into_with_memory(password, salt, hash.as_mut(), &mut memory.0).ok()?;
     Some(hash)
+}
+
+/// So many pieces of memory wait for the next hash; more hashes than this at once allocate theirs.
+const SPARE: usize = 8;
+
+/// The memory of hashes that are over. An allocator that is given 19 MiB by one thread and asked for them by another keeps both.
+static MEMORY: Mutex<Vec<Vec<Block>>> = Mutex::new(Vec::new());
+
+/// Memory for one hash.
+struct Memory(Vec<Block>);
+
+impl Memory {
+    fn take(blocks: usize) -> Self {
+        let mut spare = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = spare.iter().position(|memory| memory.len() == blocks);
+        let found = at.map(|at| spare.swap_remove(at));
+        drop(spare);
+        Self(found.unwrap_or_else(|| vec![Block::new(); blocks]))
+    }
+}
+
+impl Drop for Memory {
+    /// What the password was worked into is erased.
+    fn drop(&mut self) {
+        let mut memory = std::mem::take(&mut self.0);
+        memory.fill(Block::new());
+        let mut spare = MEMORY.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.len() == COST.0 as usize && spare.len() < SPARE {
+            spare.push(memory);
+        }
+    }
 }
 
 /// The cost, the salt and the hash in PHC's form of argon2id.

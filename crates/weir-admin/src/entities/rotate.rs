@@ -4,7 +4,6 @@
 //! name (username, key, client_id) and its id, and the secret that it had is good beside the new one until then.
 
 use serde_json::{Value, json};
-use weir_mint::scannable;
 use weir_model::typed::Previous;
 use weir_model::{Record, Rotation, Source, Violations};
 use weir_store::Stored;
@@ -79,8 +78,7 @@ async fn succeed(
         fields.shift_remove(name);
     }
     // A key that says what it opens has a successor that says the same.
-    let kind = before.record.get(field).and_then(Value::as_str).and_then(scannable::recognise);
-    let minted = minted.or_kind(kind);
+    let minted = minted.like(before.record.get(field).and_then(Value::as_str));
     if let Some(secret) = wish.secret {
         fields.insert(field.to_owned(), json!(secret));
     }

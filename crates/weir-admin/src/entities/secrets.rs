@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use weir_mint::slow;
 use weir_model::schema::SourceError;
-use weir_model::{Entity, Record, Violations};
+use weir_model::{Entity, Record, Rotation, Violations};
 use weir_store::seal;
 
 use crate::failure::Failure;
@@ -37,6 +37,29 @@ pub(super) async fn hash_passwords(entity: &Entity, fields: &mut Record, as_is: 
         let password = weir_mint::Secret::new(text.clone());
         let hash = blocking(move || slow::hash_password(password.expose().as_bytes())).await?;
         fields.insert((*name).to_owned(), json!(hash));
+    }
+    Ok(())
+}
+
+/// Whether a change is about what a credential is verified by, so that what was good before it is good no longer.
+pub(super) fn renewed(entity: &Entity, changes: &Record) -> bool {
+    let verified_by = ["algorithm", "rsa_public_key", "hash_secret"].into_iter().chain(entity.secrets());
+    entity.rotation != Rotation::None && verified_by.into_iter().any(|field| changes.contains_key(field))
+}
+
+/// Refuses to change how the secret of a client of OAuth 2.0 is kept where the secret itself is not there to be kept so.
+pub(super) fn check_hashing(entity: &Entity, before: &Record, changes: &Record) -> Result<(), Failure> {
+    let Some(hash) = changes.get("hash_secret") else { return Ok(()) };
+    if entity.name != "oauth2_credentials" || changes.contains_key("client_secret") {
+        return Ok(());
+    }
+    let kept = before.get("client_secret").and_then(Value::as_str).unwrap_or_default();
+    let lost = slow::is_client_secret_hash(kept) || weir_mint::is_digest(kept);
+    if lost && before.get("hash_secret") != Some(hash) {
+        return Err(refused(
+            "hash_secret",
+            "needs a new client_secret beside it: the one there is cannot be read",
+        ));
     }
     Ok(())
 }

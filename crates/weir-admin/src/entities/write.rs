@@ -106,7 +106,8 @@ pub(super) async fn patch(admin: &Admin, request: &Request, place: Place<'_>) ->
     let life = take_ttl(entity, &mut fields)?;
     let minted = Minted::for_request(admin, entity, &mut fields)?;
     resolve(&mut *transaction, entity, &mut fields).await?;
-    let renewed = entity.secrets().any(|field| fields.contains_key(field));
+    let renewed = secrets::renewed(entity, &fields);
+    secrets::check_hashing(entity, &before.record, &fields)?;
     let mut record = entity.schema.update(&before.record, fields, &admin.catalog, &minted)?;
     if renewed && record.contains_key("previous") {
         // Whoever sets a secret means that one alone; a time of grace is asked for by rotation.
@@ -288,6 +289,8 @@ fn protocols(record: &Record) -> Vec<&str> {
 pub(crate) struct Minted {
     /// API keys are to say what they open, so that scanners recognise them.
     kind: Option<scannable::Kind>,
+    /// The request says so itself.
+    asked: bool,
 }
 
 impl Minted {
@@ -298,6 +301,7 @@ impl Minted {
             return Ok(Self::default());
         }
         let bad = |why: String| Failure::Option { name: "kind", why };
+        let asked = args.contains_key("kind");
         let kind = match args.shift_remove("kind") {
             None => admin.key_kind.clone(),
             Some(Value::Null) => None,
@@ -306,12 +310,17 @@ impl Minted {
             }
             Some(_) => return Err(bad("must be a string".to_owned())),
         };
-        Ok(Self { kind })
+        Ok(Self { kind, asked })
     }
 
-    /// The same, with this kind where there is none.
-    pub(super) fn or_kind(self, kind: Option<scannable::Kind>) -> Self {
-        Self { kind: self.kind.or(kind) }
+    /// The same, but keys are minted as this one is, if it can be read and the request does not say otherwise.
+    pub(super) fn like(self, key: Option<&str>) -> Self {
+        match key {
+            Some(key) if !self.asked && !weir_mint::is_digest(key) => {
+                Self { kind: scannable::recognise(key), asked: false }
+            }
+            _ => self,
+        }
     }
 }
 

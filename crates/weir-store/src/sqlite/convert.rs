@@ -23,22 +23,29 @@ pub(super) async fn run(writer: &SqlitePool, codec: &Codec) -> Result<()> {
     // Databases that say nothing are from when there was only one way.
     let before = found.as_deref().unwrap_or(b"encrypted");
     if before != wanted.as_bytes() {
+        // From the first batch on it is a mixture, and whatever the next start wants has to go through all of it.
+        note(writer, "converting").await?;
         let mut count = 0;
         for entity in ENTITIES.iter() {
             count += convert(writer, codec, entity).await?;
         }
+        note(writer, wanted).await?;
+        // What is in the log now goes into the database, over what was there before.
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(writer).await?;
         let before = String::from_utf8_lossy(before);
-        tracing::info!(entities = count, %before, now = wanted, "secrets at rest were converted");
+        if count > 0 {
+            tracing::info!(entities = count, %before, now = wanted, "secrets at rest were converted");
+        }
+    } else if found.is_none() {
+        note(writer, wanted).await?;
     }
-    if found.as_deref() != Some(wanted.as_bytes()) {
-        sqlx::query(
-            "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2",
-        )
-        .bind(FACT)
-        .bind(wanted.as_bytes())
-        .execute(writer)
-        .await?;
-    }
+    Ok(())
+}
+
+/// Writes down how secrets are kept.
+async fn note(writer: &SqlitePool, how: &str) -> Result<()> {
+    let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2";
+    sqlx::query(sql).bind(FACT).bind(how.as_bytes().to_vec()).execute(writer).await?;
     Ok(())
 }
 

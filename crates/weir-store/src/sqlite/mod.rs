@@ -10,6 +10,7 @@ mod read;
 mod rows;
 mod write;
 
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,6 +66,13 @@ impl Sqlite {
     }
 
     async fn open_as_is(path: &Path, codec: Codec) -> Result<Self> {
+        // The files beside it take over its mode.
+        let made = std::fs::OpenOptions::new().create_new(true).write(true).mode(0o600).open(path);
+        if let Err(error) = made.map(drop)
+            && error.kind() != std::io::ErrorKind::AlreadyExists
+        {
+            return Err(Error::Unusable { path: path.display().to_string(), why: error.to_string() });
+        }
         let options = SqliteConnectOptions::new()
             .filename(path)
             .create_if_missing(true)

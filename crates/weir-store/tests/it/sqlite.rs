@@ -121,7 +121,10 @@ async fn the_audit_log_can_only_grow() {
     transaction.commit().await.unwrap();
     let file = sqlx::sqlite::SqliteConnectOptions::new().filename(folder.path().join("weir.db"));
     let mut connection = file.connect().await.unwrap();
-    for sql in ["DELETE FROM credential_audit", "UPDATE credential_audit SET actor = 'nobody'"] {
+    let replace = "INSERT OR REPLACE INTO credential_audit (sequence, at_ms, actor, action, entity, id) \
+        VALUES (1, 1, 'nobody', 'created', 'x', x'00')";
+    let others = ["DELETE FROM credential_audit", "UPDATE credential_audit SET actor = 'nobody'"];
+    for sql in others.into_iter().chain([replace]) {
         let refused = connection.execute(sql).await.unwrap_err();
         assert!(refused.to_string().contains("append-only"), "{refused}");
     }
@@ -144,4 +147,38 @@ async fn changes_are_put_in_force_in_the_order_of_commits() {
     let seen = seen.lock().unwrap().clone();
     assert!(seen.is_sorted() && seen.len() == 100);
     assert!(told.iter().all(|sequence| seen.contains(sequence)));
+}
+
+#[tokio::test]
+async fn a_conversion_that_was_cut_off_is_gone_through_again() {
+    use sqlx::{ConnectOptions, Executor};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weir.db");
+    let open_as = |at_rest| {
+        let sealer = Arc::new(Sealer::open_or_create(&folder.path().join("store.key")).unwrap());
+        Sqlite::open(&path, sealer, Arc::new(Catalog::default()), at_rest)
+    };
+    let store = open_as(SecretsAtRest::Plain).await.unwrap();
+    let mut transaction = store.begin(Actor::Gateway("test")).await.unwrap();
+    let consumer = suite::fresh("consumers", serde_json::json!({"username": "a"}));
+    transaction.insert(suite::kind("consumers"), &consumer, None).await.unwrap();
+    let body = serde_json::json!({"key": "open-sesame-please", "consumer": {"id": consumer["id"]}});
+    let key = suite::fresh("keyauth_credentials", body);
+    transaction.insert(suite::kind("keyauth_credentials"), &key, None).await.unwrap();
+    transaction.commit().await.unwrap();
+    store.close().await;
+    // As a conversion from sealed to plain leaves it that did not come to its end.
+    let file = sqlx::sqlite::SqliteConnectOptions::new().filename(&path);
+    let mut connection = file.connect().await.unwrap();
+    let sql = "UPDATE meta SET value = CAST('converting' AS BLOB) WHERE name = 'secrets_at_rest'";
+    connection.execute(sql).await.unwrap();
+    sqlx::Connection::close(connection).await.unwrap();
+    // Nothing of it is left, while the store is open already.
+    let store = open_as(SecretsAtRest::Encrypted).await.unwrap();
+    for entry in std::fs::read_dir(folder.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap();
+        assert!(!bytes.windows(18).any(|w| w == b"open-sesame-please"));
+    }
+    let found = store.find(suite::kind("keyauth_credentials"), "key", "open-sesame-please").await.unwrap();
+    assert_eq!(found.unwrap().record["key"], "open-sesame-please");
 }

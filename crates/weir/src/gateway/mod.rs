@@ -107,7 +107,10 @@ async fn serve(config: Config, prefix: &Prefix, levels: Levels, reload: &Reload<
     let signals = Signals::take()?;
     let listeners = listen(&config, prefix, &force, &mut apis).await?;
     announce(&config, prefix, &missing, &listeners);
-    prefix.write_listeners(&listeners)?;
+    // A gateway that serves is worth more than a file that says where.
+    if let Err(error) = prefix.write_listeners(&listeners) {
+        tracing::error!("{error:#}: weir health and weir reload will not find this gateway");
+    }
 
     let reread = |before, next, apis: &Apis| {
         reload::apply(before, next, &force, apis, prefix, &levels, &shared.attempts)

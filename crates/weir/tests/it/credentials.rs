@@ -351,3 +351,54 @@ fn before_the_kernel_is_ready_known_keys_are_good_and_nothing_is_minted() {
     assert!(gateway.log().contains("generator is not ready"));
     assert!(gateway.terminate(Duration::from_secs(40)).unwrap().success());
 }
+
+#[test]
+fn a_change_that_nobody_waits_for_is_in_force_all_the_same() {
+    use std::io::Write;
+    let upstream = Echo::start();
+    let gateway = launch().start();
+    with_key_auth(&gateway, upstream.addr());
+    for _ in 0..20 {
+        let key = new_key(&gateway, json!({}));
+        let path = format!("/consumers/alice/key-auth/{}", text(&key["id"]));
+        let mut socket = std::net::TcpStream::connect(gateway.admin()).unwrap();
+        let request = format!("DELETE {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+        socket.write_all(request.as_bytes()).unwrap();
+        drop(socket);
+        // Whoever else writes meanwhile notices nothing.
+        let other = new_key(&gateway, json!({}));
+        assert_eq!(with_key(&gateway, text(&other["key"])).status, 200);
+        // It may not have been read before its sender was gone; what is gone from the store is good for nothing.
+        let stored = gateway.ask_admin("GET", &path, &Value::Null).status;
+        if stored == 404 {
+            assert_eq!(with_key(&gateway, text(&key["key"])).status, 401);
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_is_set_ends_what_was_left_of_a_grace() {
+    let upstream = Echo::start();
+    let gateway = launch().start();
+    route_all(&gateway, upstream.addr(), json!({}));
+    gateway.post("/plugins", &json!({"name": "basic-auth"}));
+    gateway.post("/consumers", &json!({"username": "alice"}));
+    gateway.post("/consumers/alice/basic-auth", &json!({"username": "u", "password": "first"}));
+    // `u:` and the password, in Base64.
+    let with = |shown: &str| {
+        let field = format!("Basic {shown}");
+        client(&gateway).request("GET", "/", &[("Authorization", &field)], b"").unwrap().status
+    };
+    let (first, second, third) = ("dTpmaXJzdA==", "dTpzZWNvbmQ=", "dTp0aGlyZA==");
+    gateway.post("/basic-auths/u/rotate", &json!({"password": "second", "grace": 600}));
+    assert_eq!((with(first), with(second)), (200, 200));
+    assert_eq!(gateway.ask_admin("PATCH", "/basic-auths/u", &json!({"password": "third"})).status, 200);
+    assert_eq!((with(first), with(second), with(third)), (401, 401, 200));
+
+    // A key pair's old key is no secret of another kind either.
+    let client = gateway.post("/consumers/alice/oauth2", &json!({"name": "a", "hash_secret": true}));
+    let path = format!("/oauth2/{}", text(&client["id"]));
+    assert_eq!(gateway.ask_admin("PATCH", &path, &json!({"hash_secret": false})).status, 400);
+    let both = json!({"hash_secret": false, "client_secret": "new"});
+    assert_eq!(gateway.ask_admin("PATCH", &path, &both).status, 200);
+}

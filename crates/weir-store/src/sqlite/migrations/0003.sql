@@ -14,6 +14,9 @@ CREATE TRIGGER credential_audit_is_not_changed BEFORE UPDATE ON credential_audit
 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 CREATE TRIGGER credential_audit_is_not_deleted BEFORE DELETE ON credential_audit
 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
+CREATE TRIGGER credential_audit_is_not_replaced BEFORE INSERT ON credential_audit
+WHEN EXISTS (SELECT 1 FROM credential_audit WHERE sequence = NEW.sequence)
+BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END;
 
 -- When a credential was last good for something. Written every now and then, not with each request.
 CREATE TABLE credential_usage (
