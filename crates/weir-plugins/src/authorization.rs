@@ -50,7 +50,7 @@ impl UserPass {
 }
 
 /// What follows the scheme `hmac`: who signed which fields, and how.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Signed<'a> {
     pub(crate) username: &'a str,
     pub(crate) algorithm: &'a str,
@@ -60,15 +60,29 @@ pub(crate) struct Signed<'a> {
     pub(crate) signature: &'a str,
 }
 
+/// The name of what is signed of a request's first line, with its version.
+pub(crate) const REQUEST_LINE: &str = "request-line";
+/// The name of the method and the target, without the version.
+pub(crate) const REQUEST_TARGET: &str = "@request-target";
+
+/// Whether a name among those that are signed is not a field's.
+fn is_pseudo_name(name: &str) -> bool {
+    matches!(name, REQUEST_LINE | REQUEST_TARGET)
+}
+
 impl<'a> Signed<'a> {
     /// The names of the signed fields in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.headers.split_ascii_whitespace()
     }
 
-    /// Whether a field is signed.
+    /// Whether a field is signed, or what a pseudo-name stands for: fields have their names in any case, pseudo-names in theirs
+    /// alone.
     pub(crate) fn signs(&self, name: &str) -> bool {
-        self.names().any(|signed| signed.eq_ignore_ascii_case(name))
+        match is_pseudo_name(name) {
+            true => self.names().any(|signed| signed == name),
+            false => self.names().any(|signed| !is_pseudo_name(signed) && signed.eq_ignore_ascii_case(name)),
+        }
     }
 }
 
@@ -172,6 +186,10 @@ mod tests {
             Signed { username: "bob", algorithm: "hmac-sha256", headers: "date x-a", signature: "eA==" };
         assert_eq!(signed, want);
         assert!(signed.signs("Date") && !signed.signs("x-b"));
+        let names = |headers| Signed { headers, ..want };
+        assert!(names("request-line").signs("request-line") && !names("Request-Line").signs("request-line"));
+        assert!(names("Request-line").signs("Request-Line") && !names("request-line").signs("Request-Line"));
+        assert!(!names("@Request-Target").signs("@request-target"));
         let other =
             r#"hmac signature="eA==", v="1", headers="date x-a", algorithm="hmac-sha256", username="bob""#;
         assert_eq!(hmac(other.as_bytes()), Some(want));
