@@ -5,6 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use weir_plugin::Headers;
 
 /// Names of signed fields beyond this number are nobody's.
 const MAX_SIGNED: usize = 64;
@@ -133,6 +134,27 @@ pub(crate) fn cookies<'a>(value: &'a [u8], name: &str) -> impl Iterator<Item = &
     pairs.filter(move |(key, _)| *key == name).map(|(_, value)| value)
 }
 
+/// Takes cookies out of what goes on to the service, and leaves every other as it is, byte for byte.
+pub(crate) fn hide_cookies(headers: &mut Headers, is_ours: impl Fn(&str) -> bool) {
+    let hidden = |pair: &[u8]| {
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+        std::str::from_utf8(name).is_ok_and(&is_ours)
+    };
+    let pairs = |field: &'_ [u8]| field.split(|byte| *byte == b';').any(hidden);
+    if !headers.get_all("Cookie").any(pairs) {
+        return;
+    }
+    let kept = |field: &[u8]| {
+        let pairs: Vec<&[u8]> = field.split(|byte| *byte == b';').filter(|pair| !hidden(pair)).collect();
+        pairs.join(&b';').trim_ascii().to_vec()
+    };
+    let kept: Vec<Vec<u8>> = headers.get_all("Cookie").map(kept).filter(|kept| !kept.is_empty()).collect();
+    headers.remove("Cookie");
+    for field in kept {
+        headers.append("Cookie", field);
+    }
+}
+
 /// A scheme, and what follows it after blanks (RFC 9110, 11.4). Neither is empty.
 fn scheme(value: &[u8]) -> Option<(&str, &str)> {
     let value = std::str::from_utf8(value).ok()?.trim_ascii();
@@ -211,6 +233,21 @@ mod tests {
         }
         let many: String = (0..=MAX_SIGNED).map(|n| format!("x-{n} ")).collect();
         assert_eq!(hmac(good.replace("date x-a", &many).as_bytes()), None);
+    }
+
+    #[test]
+    fn cookies_are_hidden_and_the_others_stay_as_they_are() {
+        let hide = |fields: &[&[u8]]| {
+            let mut headers = Headers::new();
+            fields.iter().for_each(|field| headers.append("Cookie", field));
+            hide_cookies(&mut headers, |name| name == "s");
+            headers.get_all("Cookie").map(<[u8]>::to_vec).collect::<Vec<_>>()
+        };
+        assert_eq!(hide(&[b"s=1"]), [b""; 0]);
+        assert_eq!(hide(&[b"a=\"x\"; s=1;b =2;  c; ss=3"]), [b"a=\"x\";b =2;  c; ss=3"]);
+        assert_eq!(hide(&[b"s=1; a=\xff;"]), [b"a=\xff;"]);
+        assert_eq!(hide(&[b"a=1 ;; S=2", b" s =1;s=2", b"b=s"]), [&b"a=1 ;; S=2"[..], b"b=s"]);
+        assert_eq!(hide(&[b"a=1 ;; S=2"]), [b"a=1 ;; S=2"]);
     }
 
     #[test]
