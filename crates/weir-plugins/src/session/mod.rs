@@ -451,7 +451,7 @@ mod tests {
         use crate::fixture::{self, ALICE, Became, Known, NOW_MS, Request};
 
         let plugin = test::build(&Session(Arc::default()), json!({"secret": "s", "remember": true}));
-        let who: Who = serde_json::from_value(json!({"consumer": ALICE})).unwrap();
+        let who: Who = serde_json::from_value(json!({"consumer": ALICE, "credential": ALICE})).unwrap();
         let now = NOW_MS as i64;
         let ticket = Ticket { id: "id".into(), created: now, rolled: now, used: now, who: Some(who) };
         let sealed =
