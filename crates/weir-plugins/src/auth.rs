@@ -79,11 +79,16 @@ impl Gate {
 
     /// The answer to a client that is locked out.
     pub(crate) fn locked_out(&self, ctx: &Ctx<'_>) -> Option<Flow> {
-        let left = self.attempts.locked(ctx.client.ip)?;
+        self.locked_out_from(ctx.client.ip).map(Flow::from)
+    }
+
+    /// The answer to clients at an address that is locked out.
+    pub(crate) fn locked_out_from(&self, ip: IpAddr) -> Option<Answer> {
+        let left = self.attempts.locked(ip)?;
         let seconds = left.as_secs() + 1;
         let answer = Answer::message(StatusCode::TOO_MANY_REQUESTS, "Too many failed attempts")
             .header("Retry-After", seconds.to_string());
-        Some(answer.into())
+        Some(answer)
     }
 
     /// Counts an attempt that failed where no stand-in may come in: at a plugin's own endpoint.

@@ -5,6 +5,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use weir_plugin::Headers;
 
 /// Names of signed fields beyond this number are nobody's.
 const MAX_SIGNED: usize = 64;
@@ -50,7 +51,7 @@ impl UserPass {
 }
 
 /// What follows the scheme `hmac`: who signed which fields, and how.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Signed<'a> {
     pub(crate) username: &'a str,
     pub(crate) algorithm: &'a str,
@@ -60,15 +61,29 @@ pub(crate) struct Signed<'a> {
     pub(crate) signature: &'a str,
 }
 
+/// The name of what is signed of a request's first line, with its version.
+pub(crate) const REQUEST_LINE: &str = "request-line";
+/// The name of the method and the target, without the version.
+pub(crate) const REQUEST_TARGET: &str = "@request-target";
+
+/// Whether a name among those that are signed is not a field's.
+fn is_pseudo_name(name: &str) -> bool {
+    matches!(name, REQUEST_LINE | REQUEST_TARGET)
+}
+
 impl<'a> Signed<'a> {
     /// The names of the signed fields in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         self.headers.split_ascii_whitespace()
     }
 
-    /// Whether a field is signed.
+    /// Whether a field is signed, or what a pseudo-name stands for: fields have their names in any case, pseudo-names in theirs
+    /// alone.
     pub(crate) fn signs(&self, name: &str) -> bool {
-        self.names().any(|signed| signed.eq_ignore_ascii_case(name))
+        match is_pseudo_name(name) {
+            true => self.names().any(|signed| signed == name),
+            false => self.names().any(|signed| !is_pseudo_name(signed) && signed.eq_ignore_ascii_case(name)),
+        }
     }
 }
 
@@ -117,6 +132,27 @@ pub(crate) fn cookies<'a>(value: &'a [u8], name: &str) -> impl Iterator<Item = &
     let pairs = std::str::from_utf8(value).unwrap_or_default().split(';');
     let pairs = pairs.filter_map(|pair| pair.trim_ascii().split_once('='));
     pairs.filter(move |(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// Takes cookies out of what goes on to the service, and leaves every other as it is, byte for byte.
+pub(crate) fn hide_cookies(headers: &mut Headers, is_ours: impl Fn(&str) -> bool) {
+    let hidden = |pair: &[u8]| {
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+        std::str::from_utf8(name).is_ok_and(&is_ours)
+    };
+    let pairs = |field: &'_ [u8]| field.split(|byte| *byte == b';').any(hidden);
+    if !headers.get_all("Cookie").any(pairs) {
+        return;
+    }
+    let kept = |field: &[u8]| {
+        let pairs: Vec<&[u8]> = field.split(|byte| *byte == b';').filter(|pair| !hidden(pair)).collect();
+        pairs.join(&b';').trim_ascii().to_vec()
+    };
+    let kept: Vec<Vec<u8>> = headers.get_all("Cookie").map(kept).filter(|kept| !kept.is_empty()).collect();
+    headers.remove("Cookie");
+    for field in kept {
+        headers.append("Cookie", field);
+    }
 }
 
 /// A scheme, and what follows it after blanks (RFC 9110, 11.4). Neither is empty.
@@ -172,6 +208,10 @@ mod tests {
             Signed { username: "bob", algorithm: "hmac-sha256", headers: "date x-a", signature: "eA==" };
         assert_eq!(signed, want);
         assert!(signed.signs("Date") && !signed.signs("x-b"));
+        let names = |headers| Signed { headers, ..want };
+        assert!(names("request-line").signs("request-line") && !names("Request-Line").signs("request-line"));
+        assert!(names("Request-line").signs("Request-Line") && !names("request-line").signs("Request-Line"));
+        assert!(!names("@Request-Target").signs("@request-target"));
         let other =
             r#"hmac signature="eA==", v="1", headers="date x-a", algorithm="hmac-sha256", username="bob""#;
         assert_eq!(hmac(other.as_bytes()), Some(want));
@@ -193,6 +233,21 @@ mod tests {
         }
         let many: String = (0..=MAX_SIGNED).map(|n| format!("x-{n} ")).collect();
         assert_eq!(hmac(good.replace("date x-a", &many).as_bytes()), None);
+    }
+
+    #[test]
+    fn cookies_are_hidden_and_the_others_stay_as_they_are() {
+        let hide = |fields: &[&[u8]]| {
+            let mut headers = Headers::new();
+            fields.iter().for_each(|field| headers.append("Cookie", field));
+            hide_cookies(&mut headers, |name| name == "s");
+            headers.get_all("Cookie").map(<[u8]>::to_vec).collect::<Vec<_>>()
+        };
+        assert_eq!(hide(&[b"s=1"]), [b""; 0]);
+        assert_eq!(hide(&[b"a=\"x\"; s=1;b =2;  c; ss=3"]), [b"a=\"x\";b =2;  c; ss=3"]);
+        assert_eq!(hide(&[b"s=1; a=\xff;"]), [b"a=\xff;"]);
+        assert_eq!(hide(&[b"a=1 ;; S=2", b" s =1;s=2", b"b=s"]), [&b"a=1 ;; S=2"[..], b"b=s"]);
+        assert_eq!(hide(&[b"a=1 ;; S=2"]), [b"a=1 ;; S=2"]);
     }
 
     #[test]

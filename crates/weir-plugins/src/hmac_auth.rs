@@ -27,13 +27,11 @@ use weir_model::typed::{Consumer, HmacCredential};
 use weir_plugin::{Answer, BuildError, Credential, Ctx, Env, Flow, Kept, Kind, Phases, Plugin};
 
 use crate::auth::{Attempts, Gate, Refusal, challenge};
-use crate::authorization::{self, Signed};
+use crate::authorization::{self, REQUEST_LINE, REQUEST_TARGET, Signed};
 use crate::config;
 
 const NAME: &str = "hmac-auth";
 const FIELDS: [&str; 2] = ["Proxy-Authorization", "Authorization"];
-const REQUEST_LINE: &str = "request-line";
-const REQUEST_TARGET: &str = "@request-target";
 const DATES: [&str; 2] = ["x-date", "date"];
 /// Seconds, where the configuration says nothing.
 const CLOCK_SKEW: f64 = 300.0;
@@ -456,6 +454,17 @@ mod tests {
         let headers = [("Authorization", &*authorization), ("Date", &*date)];
         let request = Request { headers: &headers, ..Request::default() };
         assert_eq!(access(json!({"enforce_headers": ["Date"]}), &known("s", None), &request), GOOD);
+        // A field of that name is not the request's line, which it leaves unsigned.
+        let enforced = json!({"enforce_headers": ["date", "request-line"]});
+        let named = self::authorization(
+            "s",
+            "date Request-Line",
+            &[&format!("date: {date}"), "Request-Line: GET / HTTP/1.1"],
+        );
+        let fields = [("Authorization", &*named), ("Date", &*date), ("Request-Line", "GET / HTTP/1.1")];
+        let other = Request { headers: &fields, ..Request::default() };
+        assert_eq!(access(json!({}), &known("s", None), &other), GOOD);
+        assert_eq!(access(enforced, &known("s", None), &other), refused(CANNOT_BE_VERIFIED));
         let config = json!({"enforce_headers": ["date", "host"]});
         assert_eq!(access(config, &known("s", None), &request), refused(CANNOT_BE_VERIFIED));
     }

@@ -33,6 +33,8 @@ use crate::jws::{Algorithm, Compact, Header, Key, Members};
 use crate::{authorization, config, query};
 
 const NAME: &str = "jwt";
+/// What every public key and certificate begins with, in PEM (RFC 7468, 2), and no secret does.
+const PEM: &str = "-----BEGIN";
 const JSON: &str = "application/json; charset=utf-8";
 
 #[derive(Deserialize)]
@@ -93,7 +95,11 @@ impl Keys {
             (false, _, Some(pem)) => public(pem),
             _ => Pair { plain: None, decoded: None },
         };
-        let previous = credential.previous.as_ref().map(|previous| {
+        // A credential whose algorithm was changed has a text of another kind from before: a public key, which anybody may have,
+        // must never serve as a secret.
+        let same_kind = |text: &str| text.contains(PEM) != symmetric;
+        let previous = credential.previous.as_ref().filter(|previous| same_kind(previous.secret.expose()));
+        let previous = previous.map(|previous| {
             let pair = if symmetric { secret(&previous.secret) } else { public(previous.secret.expose()) };
             (pair, previous.until_ms)
         });
@@ -422,6 +428,20 @@ mod tests {
         assert_eq!(access(json!({}), &rotated(NOW_MS), &old), says("Invalid signature"));
         let new = token("new", HS256, r#"{"iss":"iss1"}"#);
         assert_eq!(access(json!({}), &rotated(NOW_MS), &new), Became::Of(ALICE));
+    }
+
+    #[test]
+    fn a_public_key_from_before_is_no_secret() {
+        let pem = include_str!("jws/vectors/rsa-spki.pem");
+        let forged = token(pem, HS256, r#"{"iss":"iss1"}"#);
+        let changed = known("HS256", "new", None, Some((pem, NOW_MS + 1)));
+        assert_eq!(access(json!({}), &changed, &forged), says("Invalid signature"));
+        let keys = |algorithm: &str, previous: &str| {
+            let known = known(algorithm, "new", Some(pem), Some((previous, 0)));
+            Keys::of(known.jwt.as_ref().unwrap()).previous.is_some()
+        };
+        assert!(keys("HS256", "old") && keys("RS256", pem));
+        assert!(!keys("HS256", pem) && !keys("RS256", "old"));
     }
 
     #[test]

@@ -73,6 +73,31 @@ impl Shared {
         Flow::Continue
     }
 
+    /// What follows from a password that was verified.
+    fn conclude(
+        &self,
+        ctx: &mut Ctx<'_>,
+        outcome: Outcome,
+        credential: Option<&Kept<BasicCredential>>,
+    ) -> Flow {
+        // Of many guesses at once, some have failed while this one waited: whom they locked out is not told the rest.
+        if outcome != Outcome::Busy
+            && let Some(flow) = self.gate.locked_out(ctx)
+        {
+            return flow;
+        }
+        match (outcome, credential) {
+            (Outcome::Right, Some(credential)) => self.welcome(ctx, credential),
+            (Outcome::Right | Outcome::Wrong, _) => {
+                self.gate.refuse(ctx, Refusal::Wrong(self.unauthorized()))
+            }
+            (Outcome::Busy, _) => {
+                let answer = Answer::message(StatusCode::SERVICE_UNAVAILABLE, "Too many passwords to verify");
+                self.gate.refuse(ctx, Refusal::Unknown(answer.header("Retry-After", "2")))
+            }
+        }
+    }
+
     /// Waits for the password to be verified.
     fn wait(
         self: Arc<Self>,
@@ -83,17 +108,7 @@ impl Shared {
         Flow::Wait(Box::pin(async move {
             let outcome =
                 self.verifier.verify(credential.clone(), shown, previous_counts, &self.records).await;
-            let resume: Resume = Box::new(move |ctx| match (outcome, &credential) {
-                (Outcome::Right, Some(credential)) => self.welcome(ctx, credential),
-                (Outcome::Right | Outcome::Wrong, _) => {
-                    self.gate.refuse(ctx, Refusal::Wrong(self.unauthorized()))
-                }
-                (Outcome::Busy, _) => {
-                    let answer =
-                        Answer::message(StatusCode::SERVICE_UNAVAILABLE, "Too many passwords to verify");
-                    self.gate.refuse(ctx, Refusal::Unknown(answer.header("Retry-After", "2")))
-                }
-            });
+            let resume: Resume = Box::new(move |ctx| self.conclude(ctx, outcome, credential.as_deref()));
             resume
         }))
     }

@@ -150,6 +150,12 @@ impl Inner {
     }
 
     fn conclude(&self, ctx: &mut Ctx<'_>, answer: Result<Option<String>, Failure>) -> Flow {
+        // Of many guesses at once, some have failed while this one waited: whom they locked out is not told the rest.
+        if answer.is_ok()
+            && let Some(flow) = self.gate.locked_out(ctx)
+        {
+            return flow;
+        }
         let refusal = match answer {
             Ok(Some(username)) => return self.accept(ctx, username),
             Ok(None) => Refusal::Wrong(self.unauthorized()),

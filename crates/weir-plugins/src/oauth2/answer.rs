@@ -10,6 +10,9 @@ const JSON: &str = "application/json; charset=utf-8";
 /// When to come again after a failure that passes, seconds.
 const RETRY_AFTER: &str = "5";
 
+/// When to come again where too many wait, seconds.
+const RETRY_AFTER_QUEUE: &str = "2";
+
 /// An answer in JSON that nobody may keep (RFC 6749, 5.1).
 pub(super) fn own(status: StatusCode, body: &Value) -> Answer {
     Answer::exact(status, JSON, body.to_string())
@@ -70,6 +73,8 @@ pub(super) enum Failure {
     NotReady,
     /// The store's.
     Unavailable,
+    /// Too many wait to be authenticated already.
+    Busy,
 }
 
 impl From<Refused> for Failure {
@@ -111,6 +116,15 @@ impl Failure {
                 }),
             )
             .header("Retry-After", RETRY_AFTER),
+            // RFC 6749, 5.2 has no word for it; 4.1.2.1 does.
+            Self::Busy => own(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &json!({
+                    "error": "temporarily_unavailable",
+                    "error_description": "Too many clients to authenticate",
+                }),
+            )
+            .header("Retry-After", RETRY_AFTER_QUEUE),
         }
     }
 }

@@ -2,21 +2,22 @@
 //!
 //! Secrets are compared in constant time. Whatever is wrong, a client that does not exist or its secret, and in
 //! whichever way the secret is kept, a refusal costs one slow hash; who is refused learns nothing from the time it took. Slow
-//! hashes run on threads of their own, a few at a time.
+//! hashes run on threads of their own, a few at a time; few more wait, and whoever comes then is turned away unheard.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use http::StatusCode;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use weir_mint::{Secret, slow};
 use weir_model::typed::OAuth2Client;
 use weir_plugin::{Ctx, Kept};
 
-use super::answer::{Refused, challenge};
+use super::answer::{Failure, Refused, challenge};
 use super::params::{self, Params};
 
-/// So many slow hashes at once.
-static SLOW: Semaphore = Semaphore::const_new(2);
+/// Slow hashes, for all instances.
+static SLOW: Queue = Queue::new(2, 64);
 /// The hash of nobody's secret.
 const NOBODY: &str =
     "$pbkdf2-sha512$i=10000,l=32$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -87,18 +88,18 @@ impl Claim {
     }
 
     /// The client, if what it showed is right.
-    pub(super) async fn prove(self) -> Result<Client, Refused> {
+    pub(super) async fn prove(self) -> Result<Client, Failure> {
         let proven = match self.proof {
             Proof::Good => true,
             Proof::Missing => false,
             Proof::Bad => {
                 let nobody = || vec![Secret::new(NOBODY.to_owned())];
-                let _ = verify(vec![Secret::new(String::new())], nobody()).await;
+                let _ = SLOW.verify(vec![Secret::new(String::new())], nobody()).await?;
                 false
             }
-            Proof::Slow { shown, hashes } => verify(shown, hashes).await,
+            Proof::Slow { shown, hashes } => SLOW.verify(shown, hashes).await?,
         };
-        self.client.filter(|_| proven).ok_or(self.refused)
+        self.client.filter(|_| proven).ok_or(self.refused.into())
     }
 }
 
@@ -143,16 +144,53 @@ fn compare(ctx: &Ctx<'_>, client: &Client, shown: Vec<Secret>) -> Proof {
     if right { Proof::Good } else { Proof::Bad }
 }
 
-/// Whether one of the texts is the secret of one of the hashes.
-async fn verify(shown: Vec<Secret>, hashes: Vec<Secret>) -> bool {
-    let Ok(_turn) = SLOW.acquire().await else { return false };
-    let check = move || {
-        let any = |hash: &Secret| {
-            shown.iter().any(|shown| slow::verify_client_secret(hash.expose(), shown.expose().as_bytes()))
+/// What runs slow hashes, so many at once, while so many others wait.
+struct Queue {
+    running: Semaphore,
+    waiting: AtomicUsize,
+    most_waiting: usize,
+}
+
+/// One of those who wait. Others may come in its place when it is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Queue {
+    const fn new(at_once: usize, waiting_for_each: usize) -> Self {
+        let (running, waiting) = (Semaphore::const_new(at_once), AtomicUsize::new(0));
+        Self { running, waiting, most_waiting: at_once * waiting_for_each }
+    }
+
+    /// Waits for a turn, unless too many wait. A turn lasts until it is dropped.
+    async fn turn(&'static self) -> Result<SemaphorePermit<'static>, Failure> {
+        let waiting = Waiting(&self.waiting);
+        if self.waiting.fetch_add(1, Relaxed) >= self.most_waiting {
+            return Err(Failure::Busy);
+        }
+        let turn = self.running.acquire().await.map_err(|_| Failure::Busy);
+        drop(waiting);
+        turn
+    }
+
+    /// Whether one of the texts is the secret of one of the hashes.
+    async fn verify(&'static self, shown: Vec<Secret>, hashes: Vec<Secret>) -> Result<bool, Failure> {
+        let turn = self.turn().await?;
+        let check = move || {
+            let any = |hash: &Secret| {
+                shown.iter().any(|shown| slow::verify_client_secret(hash.expose(), shown.expose().as_bytes()))
+            };
+            let right = hashes.iter().any(any);
+            // Not before: whoever asked may be gone, and the work goes on.
+            drop(turn);
+            right
         };
-        hashes.iter().any(any)
-    };
-    tokio::task::spawn_blocking(check).await.unwrap_or(false)
+        Ok(tokio::task::spawn_blocking(check).await.unwrap_or(false))
+    }
 }
 
 #[cfg(test)]
@@ -205,7 +243,7 @@ mod tests {
         });
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let claim = claim.unwrap().map_err(|refused| refused.status)?;
-        runtime.block_on(claim.prove()).map(drop).map_err(|refused| refused.status)
+        runtime.block_on(claim.prove()).map(drop).map_err(|failure| failure.answer().status)
     }
 
     #[test]
@@ -233,6 +271,23 @@ mod tests {
             proven(rotated(false), 0, "client_id=c&client_secret=new", None),
             Err(StatusCode::BAD_REQUEST)
         );
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_where_too_many_wait() {
+        static QUEUE: Queue = Queue::new(1, 1);
+        let held = QUEUE.turn().await.unwrap();
+        let waiting = tokio::spawn(QUEUE.turn());
+        while QUEUE.waiting.load(Relaxed) == 0 {
+            tokio::task::yield_now().await;
+        }
+        let late = QUEUE.turn().await.unwrap_err().answer();
+        assert_eq!(late.status, StatusCode::SERVICE_UNAVAILABLE);
+        drop(held);
+        // Who is turned away leaves the place to another.
+        assert!(waiting.await.unwrap().is_ok());
+        assert_eq!(QUEUE.waiting.load(Relaxed), 0);
+        assert!(QUEUE.turn().await.is_ok());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The token endpoint (RFC 6749, 3.2): gives tokens to clients for what they show.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::StatusCode;
@@ -18,17 +19,24 @@ pub(super) struct Exchange {
     params: Params,
     claim: Claim,
     service: Option<Uuid>,
+    from: IpAddr,
 }
 
 impl Exchange {
     pub(super) fn new(shared: &Arc<Shared>, ctx: &Ctx<'_>, params: Params) -> Result<Self, Failure> {
         let claim = Claim::read(ctx, &params, shared.config.realm.as_deref())?;
-        Ok(Self { shared: Arc::clone(shared), params, claim, service: shared.service(ctx) })
+        let (service, from) = (shared.service(ctx), ctx.client.ip);
+        Ok(Self { shared: Arc::clone(shared), params, claim, service, from })
     }
 
     pub(super) async fn run(self) -> Result<Answer, Failure> {
-        let Self { shared, params, claim, service } = self;
-        let client = claim.prove().await?;
+        let Self { shared, params, claim, service, from } = self;
+        let client = claim.prove().await;
+        // Of many guesses at once, some have failed while this one waited: whom they locked out is not told the rest.
+        if let Some(answer) = shared.gate.locked_out_from(from) {
+            return Ok(answer);
+        }
+        let client = client?;
         let asked = Asked { shared: &shared, params: &params, client, service };
         let config = &shared.config;
         let issued = match params.get("grant_type") {

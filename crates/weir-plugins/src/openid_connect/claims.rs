@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use super::provider::Known;
-use crate::jws::{Algorithm, Compact};
+use crate::jws::{Algorithm, Compact, Members};
 
 /// What a token claims, verified.
 pub(super) type Claims = Map<String, Value>;
@@ -58,6 +58,8 @@ pub(super) struct Expected {
 pub(super) struct Signed {
     pub(super) claims: Claims,
     algorithm: Algorithm,
+    /// Whether its header says that it is something else than an access token.
+    is_typed_otherwise: bool,
 }
 
 /// Verifies the signature, by the keys that are known.
@@ -75,7 +77,15 @@ pub(super) fn verify(token: &str, known: &Known, expected: &Expected) -> Result<
     }
     // Also refuses names that are there twice.
     let claims = token.claims().and_then(|claims| claims.build()).map_err(|_| Rejected::Form)?;
-    Ok(Signed { claims, algorithm })
+    let is_typed_otherwise = is_typed_otherwise(header.members());
+    Ok(Signed { claims, algorithm, is_typed_otherwise })
+}
+
+/// Whether a header's `typ` is neither absent nor one of those that access tokens have (RFC 7519, 5.1; RFC 9068, 2.1).
+fn is_typed_otherwise(header: &Members<'_>) -> bool {
+    let known = ["JWT", "at+jwt", "application/at+jwt"];
+    let is_known = |typ: &str| known.iter().any(|known| known.eq_ignore_ascii_case(typ));
+    header.contains("typ") && !header.text("typ").is_some_and(is_known)
 }
 
 impl Expected {
@@ -162,6 +172,18 @@ impl Expected {
 }
 
 impl Signed {
+    /// Whether it may be an access token, as far as it says what it is. An ID token tells its client who logged in and opens
+    /// no door (RFC 9068, 5; RFC 8725, 3.11): it is known by what only ID tokens have.
+    pub(super) fn check_is_access(&self) -> Result<(), Rejected> {
+        if self.is_typed_otherwise || self.claims.get("typ").and_then(Value::as_str) == Some("ID") {
+            return Err(Rejected::Wrong("typ"));
+        }
+        match ["nonce", "at_hash", "c_hash"].into_iter().find(|name| self.claims.contains_key(*name)) {
+            Some(name) => Err(Rejected::Wrong(name)),
+            None => Ok(()),
+        }
+    }
+
     /// Whether an ID token belongs to an access token or a code that came with it, where it says so (Core, 3.3.2.11: `at_hash`,
     /// `c_hash`): the left half of a digest by its own algorithm.
     pub(super) fn check_hash(&self, name: &'static str, text: &str) -> Result<(), Rejected> {
@@ -255,6 +277,38 @@ mod tests {
         all
     }
 
+    fn signed(name: &str, value: Value) -> Signed {
+        Signed { claims: but(name, value), algorithm: Algorithm::Rs256, is_typed_otherwise: false }
+    }
+
+    #[test]
+    fn an_id_token_is_no_access_token() {
+        let check = |name: &str, value: Value| {
+            let mut signed = signed(name, value);
+            if name != "nonce" {
+                signed.claims.remove("nonce");
+            }
+            signed.check_is_access()
+        };
+        assert_eq!(check("x", json!(1)), Ok(()));
+        assert_eq!(check("typ", json!("Bearer")), Ok(()));
+        assert_eq!(check("typ", json!("ID")), Err(Rejected::Wrong("typ")));
+        for name in ["nonce", "at_hash", "c_hash"] {
+            assert_eq!(check(name, json!("x")), Err(Rejected::Wrong(name)));
+        }
+        let otherwise = Signed { is_typed_otherwise: true, ..signed("nonce", Value::Null) };
+        assert_eq!(otherwise.check_is_access(), Err(Rejected::Wrong("typ")));
+        let typ = |header: &str| is_typed_otherwise(&Members::parse(header.as_bytes()).unwrap());
+        for good in [r#"{}"#, r#"{"typ":"JWT"}"#, r#"{"typ":"at+jwt"}"#, r#"{"typ":"application/at+JWT"}"#] {
+            assert!(!typ(good), "{good}");
+        }
+        for bad in
+            [r#"{"typ":"logout+jwt"}"#, r#"{"typ":"ID"}"#, r#"{"typ":""}"#, r#"{"typ":1}"#, r#"{"typ":null}"#]
+        {
+            assert!(typ(bad), "{bad}");
+        }
+    }
+
     #[test]
     fn access_tokens_are_of_this_issuer_for_us_and_now() {
         let check = |name, value| expected().check_access(&but(name, value), 950.0);
@@ -288,7 +342,7 @@ mod tests {
     #[test]
     fn id_tokens_are_for_this_client_and_this_login() {
         let check = |name, value, nonce| {
-            let signed = Signed { claims: but(name, value), algorithm: Algorithm::Rs256 };
+            let signed = signed(name, value);
             expected().check_id(&signed, nonce, 950.0)
         };
         assert_eq!(check("x", json!(1), Some("n")), Ok(()));
@@ -308,8 +362,7 @@ mod tests {
     #[test]
     fn hashes_bind_what_came_along() {
         // OpenID Connect Core 1.0, A.3: the access token and at_hash of its example; A.4: the code and c_hash.
-        let signed =
-            |name: &str, hash: &str| Signed { claims: but(name, json!(hash)), algorithm: Algorithm::Rs256 };
+        let signed = |name: &str, hash: &str| signed(name, json!(hash));
         let token = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
         assert_eq!(signed("at_hash", "77QmUPtjPfzWtF2AnpK9RQ").check_hash("at_hash", token), Ok(()));
         assert_eq!(

@@ -235,6 +235,7 @@ impl Inner {
     /// What a token is worth, by the keys that are there.
     fn judge(&self, token: &str, known: &Known) -> Result<Arc<Claims>, Rejected> {
         let signed = claims::verify(token, known, &self.expected)?;
+        signed.check_is_access()?;
         self.expected.check_access(&signed.claims, clock::unix_seconds_f64())?;
         Ok(self.remember(token, signed.claims))
     }

@@ -14,6 +14,8 @@ use weir_kernel::Purpose;
 use weir_plugin::{Ctx, Headers};
 use zeroize::Zeroizing;
 
+use crate::authorization::hide_cookies;
+
 /// Browsers keep 4096 bytes of name, value and attributes.
 const PIECE: usize = 3700;
 /// A value may need so many cookies: heads of requests are bounded.
@@ -164,22 +166,7 @@ fn is_ours(cookie: &str, name: &str) -> bool {
 
 /// Takes our cookies out of what goes on to the service: they hold tokens, and others must not learn to use them.
 pub(super) fn hide(ctx: &mut Ctx<'_>, name: &str) {
-    if !cookies(&ctx.headers).any(|(known, _)| is_ours(known, name)) {
-        return;
-    }
-    let mut kept = String::new();
-    for field in ctx.headers.get_all("Cookie") {
-        for pair in String::from_utf8_lossy(field).split(';').map(str::trim) {
-            if !pair.is_empty() && !is_ours(pair.split('=').next().unwrap_or_default(), name) {
-                kept += if kept.is_empty() { "" } else { "; " };
-                kept += pair;
-            }
-        }
-    }
-    ctx.headers.remove("Cookie");
-    if !kept.is_empty() {
-        ctx.headers.append("Cookie", kept);
-    }
+    hide_cookies(&mut ctx.headers, |known| is_ours(known, name));
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Sessions of browsers: what their cookies hold, how long that is good, and how it is renewed.
 //!
 //! A session is in its cookies, encrypted ([`super::seal`]), and nowhere else: any node with the same `session_secret` reads it.
-//! What this node alone remembers: that a session was ended here, so that a copy of its cookies is no good any more; and
+//! What this process alone remembers: that a session was ended here, so that a copy of its cookies is no good any more; and
 //! what a refresh token was turned into, as many providers take each only once (OAuth 2.1, 4.3.1) and a page's requests all
 //! come with the same.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use aws_lc_rs::digest::{Context, SHA256};
@@ -26,6 +26,10 @@ const MARGIN: u64 = 10;
 const GRACE: Duration = Duration::from_secs(120);
 /// That a session was used is written down when it was written down longer ago than this, in seconds.
 const TOUCH: u64 = 60;
+
+/// Sessions that were ended here, until their own time is over: of the process, so that they stay ended whatever becomes of
+/// the configuration. When it is full, what would be over first is forgotten first.
+static ENDED: LazyLock<Recent<()>> = LazyLock::new(Recent::default);
 
 /// What a session's cookies hold. Times are epoch seconds.
 #[derive(Clone, Serialize, Deserialize)]
@@ -63,7 +67,6 @@ pub(super) struct Sessions {
     pub(super) keep_access: bool,
     pub(super) keep_refresh: bool,
     pub(super) keep_id: bool,
-    ended: Recent<()>,
     renewed: Recent<Arc<Session>>,
     renewing: Mutex<HashMap<Key, Weak<tokio::sync::Mutex<()>>>>,
 }
@@ -94,7 +97,7 @@ impl Sessions {
             about.update(text.as_bytes());
         }
         let about = <[u8; 32]>::try_from(about.finish().as_ref()).unwrap_or_default();
-        let (ended, renewed, renewing) = Default::default();
+        let (renewed, renewing) = Default::default();
         Self {
             seal,
             jar,
@@ -106,7 +109,6 @@ impl Sessions {
             keep_access,
             keep_refresh,
             keep_id,
-            ended,
             renewed,
             renewing,
         }
@@ -130,8 +132,7 @@ impl Sessions {
 
     fn lives(&self, session: &Session, now: u64) -> bool {
         let within = |since: u64, seconds: u64| seconds == 0 || now < since.saturating_add(seconds);
-        let ended =
-            || self.ended.key(&[session.id.as_bytes()]).is_none_or(|key| self.ended.get(&key).is_some());
+        let ended = || ENDED.key(&[session.id.as_bytes()]).is_none_or(|key| ENDED.get(&key).is_some());
         within(session.began, self.absolute) && within(session.used, self.idling) && !ended()
     }
 
@@ -155,8 +156,8 @@ impl Sessions {
     /// Ends a session: on this node its cookies are no good any more.
     pub(super) fn end(&self, session: &Session) {
         let life = if self.absolute == 0 { u64::from(u32::MAX) } else { self.absolute };
-        if let Some(key) = self.ended.key(&[session.id.as_bytes()]) {
-            self.ended.put(key, (), Duration::from_secs(life));
+        if let Some(key) = ENDED.key(&[session.id.as_bytes()]) {
+            ENDED.put(key, (), Duration::from_secs(life));
         }
     }
 
@@ -271,5 +272,40 @@ impl Inner {
         };
         let known = self.provider.get().await?;
         Ok(self.client.revoke(&known, token).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sessions() -> Sessions {
+        let jar = Jar { path: "/".into(), domain: None, same_site: "Lax", secure: true };
+        let seal = Seal::new(b"secret").unwrap();
+        let whose = ["https://idp.test", "weir"];
+        Sessions::new(seal, jar, "session".into(), (3600, 0), whose, Vec::new(), (false, false, false))
+    }
+
+    fn session(id: &str) -> Session {
+        let (began, used, expires) = (1000, 1000, 2000);
+        let (id, claims) = (id.to_owned(), Claims::new());
+        Session { id, began, used, expires, claims, access: None, refresh: None, id_token: None }
+    }
+
+    #[test]
+    fn an_ended_session_stays_ended_when_the_configuration_is_read_again() {
+        let before = sessions();
+        let read = |sessions: &Sessions, session: &Session| {
+            let fields = sessions.write(session, 0).unwrap();
+            let cookie = fields[0].split(';').next().unwrap();
+            let headers: Headers = [("Cookie", cookie)].into_iter().collect();
+            matches!(sessions.read(&headers, 1001), Shown::Good(..))
+        };
+        let (ended, other) = (session("one that was ended"), session("another"));
+        assert!(read(&before, &ended));
+        before.end(&ended);
+        let after = sessions();
+        assert!(!read(&before, &ended) && !read(&after, &ended));
+        assert!(read(&after, &other));
     }
 }
