@@ -281,7 +281,11 @@ impl<'a> Life<'a> {
     /// The header_filter phase, whoever made the answer.
     fn filter(&self, ctx: &mut Ctx<'a>, headers: &mut Headers) {
         for (name, value) in ctx.response.iter() {
-            headers.set(name, value);
+            // There are as many cookies as are set; of any other field the plugins' word is the last.
+            match name.eq_ignore_ascii_case(b"set-cookie") {
+                true => headers.append(name, value),
+                false => headers.set(name, value),
+            }
         }
         for instance in self.ran.iter().filter(|instance| instance.phases.header_filter) {
             instance.plugin.header_filter(ctx, headers);
