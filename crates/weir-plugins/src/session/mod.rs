@@ -23,7 +23,6 @@ mod seal;
 mod store;
 mod ticket;
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,12 +38,9 @@ use self::seal::Seal;
 pub use self::store::Pending;
 use self::store::{Found, Store};
 use self::ticket::{Standing, Ticket, Timeouts, Who, ms};
-use crate::{authorization, config, query};
+use crate::{config, query};
 
 const NAME: &str = "session";
-/// Where a request's cookies are until its answer is made: among the fields of the answer, out of which they are taken again.
-/// The service is not to see them.
-const SHOWN: &str = "Weir-Session-Cookies";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 struct Instance {
@@ -101,8 +97,7 @@ impl Instance {
 
     fn open_by(&self, ctx: &Ctx<'_>, cookie: &Cookie) -> Option<Open> {
         let now = now_ms(ctx);
-        let fields = ctx.headers.get_all("Cookie").chain(ctx.response.get_all(SHOWN));
-        cookie::values(fields, &cookie.name).find_map(|value| {
+        cookie::values(ctx.headers.get_all("Cookie"), &cookie.name).find_map(|value| {
             let text = self.seal.open(&cookie.name, value)?;
             let mut ticket: Ticket = serde_json::from_slice(&text).ok()?;
             let standing = cookie.timeouts.standing(&ticket, now);
@@ -120,21 +115,6 @@ impl Instance {
             };
             Some(Open { ticket, who, record, stale, standing, remembered: false })
         })
-    }
-
-    /// Takes its cookies out of what goes on to the service: with a copy, that could be the client.
-    fn hide(&self, ctx: &mut Ctx<'_>) {
-        let both = || std::iter::once(&self.cookies.session).chain(&self.cookies.remember);
-        let mut shown = String::new();
-        for cookie in both() {
-            for value in cookie::values(ctx.headers.get_all("Cookie"), &cookie.name) {
-                let _ = write!(shown, "{}={value};", cookie.name);
-            }
-        }
-        if !shown.is_empty() {
-            ctx.response.set(SHOWN, shown);
-        }
-        authorization::hide_cookies(&mut ctx.headers, |name| both().any(|cookie| cookie.name == name));
     }
 
     /// Whether a request asks to end its session.
@@ -325,13 +305,10 @@ impl Plugin for Instance {
         for tells in told {
             ctx.headers.remove(tells.header());
         }
-        let open = self.open(ctx);
-        let ending = (open.is_some() && self.is_logout(ctx)).then(|| self.log_out(ctx));
-        self.hide(ctx);
-        if let Some(flow) = ending {
-            return flow;
+        let Some(open) = self.open(ctx) else { return Flow::Continue };
+        if self.is_logout(ctx) {
+            return self.log_out(ctx);
         }
-        let Some(open) = open else { return Flow::Continue };
         if open.who.clone().authenticate(ctx) {
             let now = now_ms(ctx);
             self.tell(told, &open.ticket, &open.who, now, &mut ctx.headers);
@@ -340,9 +317,6 @@ impl Plugin for Instance {
     }
 
     fn header_filter(&self, ctx: &mut Ctx<'_>, response: &mut Headers) {
-        if ctx.response.contains(SHOWN) {
-            response.remove(SHOWN);
-        }
         let Some(who) = Who::of(ctx) else { return };
         let now = now_ms(ctx);
         let (ticket, fields) = self.renew(self.open(ctx), &who, now);
@@ -444,34 +418,6 @@ mod tests {
             vec!["id", "audience", "subject", "timeout", "idling-timeout", "rolling-timeout"];
         test::build(&kind, json!({"storage": "kong", "response_headers": all, "remember": true}));
         test::build(&kind, json!({"storage": null, "idling_timeout": null, "cookie_path": null}));
-    }
-
-    #[test]
-    fn the_service_does_not_see_the_cookies_and_the_session_goes_on() {
-        use crate::fixture::{self, ALICE, Became, Known, NOW_MS, Request};
-
-        let plugin = test::build(&Session(Arc::default()), json!({"secret": "s", "remember": true}));
-        let who: Who = serde_json::from_value(json!({"consumer": ALICE, "credential": ALICE})).unwrap();
-        let now = NOW_MS as i64;
-        let ticket = Ticket { id: "id".into(), created: now, rolled: now, used: now, who: Some(who) };
-        let sealed =
-            Seal::new(b"s", "default").seal("session", &serde_json::to_vec(&ticket).unwrap()).unwrap();
-        for (cookies, want) in [
-            (format!("a=\"1\"; session={sealed}; remember=x;b=2"), Some("a=\"1\";b=2")),
-            (format!("session={sealed}"), None),
-        ] {
-            let request = Request { headers: &[("Cookie", &cookies)], ..Request::default() };
-            let became = fixture::access(&*plugin, &Known::default(), &request, |ctx| {
-                assert_eq!(ctx.headers.get_str("Cookie"), want);
-                assert!(ctx.response.contains(SHOWN), "the answer's phase finds the session");
-            });
-            assert_eq!(became, Became::Of(ALICE));
-        }
-        let other = Request { headers: &[("Cookie", "session=mine; c=3")], ..Request::default() };
-        let became = fixture::access(&*plugin, &Known::default(), &other, |ctx| {
-            assert_eq!(ctx.headers.get_str("Cookie"), Some("c=3"));
-        });
-        assert_eq!(became, Became::Nobodys);
     }
 
     #[test]
