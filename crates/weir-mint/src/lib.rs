@@ -24,6 +24,7 @@
 mod alphabet;
 mod crc32;
 mod digest;
+pub mod hex;
 mod integer;
 mod password;
 pub mod scannable;

@@ -15,8 +15,8 @@ use crate::Credential;
 
 /// What plugins may look up. Everything is answered from memory, at once.
 ///
-/// Whatever is looked up by something that a client sent is found by a keyed digest of it: that takes the same time
-/// whether it is there or not, and however much it has in common with what is there.
+/// Whatever is looked up by something that a client sent is found by a keyed digest of it: how long that takes says nothing
+/// about what it has in common with what is there, and of API keys next to nothing about whether it is there.
 pub trait Directory {
     /// The API key with this text, unless its time is over.
     fn key(&self, key: &[u8]) -> Option<Credential>;

@@ -53,6 +53,10 @@ impl Tls {
     pub(crate) async fn over(&self, stream: TcpStream, host: &str) -> io::Result<Wire> {
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+        // A handshake draws, and what aws-lc draws would wait, with the whole worker.
+        if !weir_kernel::is_ready() {
+            return Err(io::Error::other("the kernel's random number generator is not ready for TLS"));
+        }
         Ok(Box::new(TlsConnector::from(Arc::clone(&self.0)).connect(name, stream).await?))
     }
 }

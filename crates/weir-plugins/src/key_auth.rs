@@ -1,7 +1,7 @@
 //! `key-auth`: finds out by an API key who sends a request.
 //!
 //! Phase: access. Fails closed: without a key that is known and still good, the answer is 401. Keys are looked up in
-//! memory by a keyed digest, in the same time whether they exist or not.
+//! memory by a keyed digest; how long that takes says nothing about how good a guess was.
 //!
 //! ```yaml
 //! plugins:

@@ -24,6 +24,7 @@ mod oauth2;
 mod openid_connect;
 pub mod prometheus;
 mod query;
+mod queue;
 pub mod rate_limiting;
 mod recent;
 mod request_termination;

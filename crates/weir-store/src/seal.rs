@@ -77,8 +77,9 @@ impl Sealer {
         }
         let mut text = Zeroizing::new(String::new());
         Read::by_ref(&mut file).take(256).read_to_string(&mut text).map_err(|e| wrong(e.to_string()))?;
-        let key =
-            parse(text.trim()).ok_or_else(|| wrong("it does not hold 64 hexadecimal digits".to_owned()))?;
+        let key = weir_mint::hex::decode(text.trim().as_bytes())
+            .map(Zeroizing::new)
+            .ok_or_else(|| wrong("it does not hold 64 hexadecimal digits".to_owned()))?;
         Ok(Self::new(&key, path))
     }
 
@@ -194,18 +195,6 @@ fn sync_parent(path: &Path) -> std::io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => fs::File::open(folder)?.sync_all(),
         _ => Ok(()),
     }
-}
-
-fn parse(text: &str) -> Option<Zeroizing<[u8; 32]>> {
-    let mut key = Zeroizing::new([0; 32]);
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (byte, pair) in key.iter_mut().zip(text.as_bytes().chunks(2)) {
-        let digits = std::str::from_utf8(pair).ok()?;
-        *byte = u8::from_str_radix(digits, 16).ok()?;
-    }
-    Some(key)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use weir_mint::slow;
 use weir_model::schema::SourceError;
 use weir_model::{Entity, Record, Rotation, Violations};
@@ -84,6 +85,9 @@ pub(super) async fn hash_client_secret(
     Ok(plain.filter(|_| !brought))
 }
 
+/// Hashes at once: each takes 19 MiB and tens of milliseconds of a processor that requests want too.
+static HASHING: Semaphore = Semaphore::const_new(2);
+
 async fn blocking(
     hash: impl FnOnce() -> Result<String, weir_mint::Error> + Send + 'static,
 ) -> Result<String, Failure> {
@@ -91,6 +95,8 @@ async fn blocking(
     if !weir_kernel::is_ready() {
         weir_kernel::wait_ready(std::time::Duration::ZERO).map_err(nothing)?;
     }
+    // It is never closed.
+    let _turn = HASHING.acquire().await;
     let hashed = tokio::task::spawn_blocking(hash).await;
     let gone =
         |_| Failure::Plain(StatusCode::INTERNAL_SERVER_ERROR, "An unexpected error occurred".to_owned());

@@ -11,12 +11,11 @@
 //!
 //! Absent on purpose: remembering wrong passwords.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use aws_lc_rs::{constant_time, hmac};
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use weir_kernel::Purpose;
 use weir_mint::slow;
 use weir_model::Record;
@@ -25,6 +24,7 @@ use weir_plugin::{Kept, Records, RecordsError, Step};
 
 use super::NAME;
 use crate::authorization::UserPass;
+use crate::queue::Queue;
 
 const ENTITY: &str = "basicauth_credentials";
 /// At most so many threads verify at a time, on whatever machine: 152 MiB.
@@ -50,9 +50,7 @@ pub(super) enum Outcome {
 pub(super) struct Verifier {
     /// Of this process; none before the kernel's generator is ready.
     key: OnceLock<hmac::Key>,
-    running: Arc<Semaphore>,
-    waiting: AtomicUsize,
-    most_waiting: usize,
+    queue: Arc<Queue>,
 }
 
 impl Default for Verifier {
@@ -80,23 +78,9 @@ enum Which {
     Previous,
 }
 
-/// One of those who wait. Others may come in its place when it is dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
 impl Verifier {
     fn new(at_once: usize, waiting_for_each: usize) -> Self {
-        Self {
-            key: OnceLock::new(),
-            running: Arc::new(Semaphore::new(at_once)),
-            waiting: AtomicUsize::new(0),
-            most_waiting: at_once * waiting_for_each,
-        }
+        Self { key: OnceLock::new(), queue: Arc::new(Queue::new(at_once, waiting_for_each)) }
     }
 
     /// Whether this password was right before, at once. `previous_counts`: the one before the last change is still good.
@@ -124,9 +108,9 @@ impl Verifier {
         previous_counts: bool,
         records: &Arc<dyn Records>,
     ) -> Outcome {
-        let Some(permit) = self.turn().await else { return Outcome::Busy };
+        let Some(turn) = self.queue.turn().await else { return Outcome::Busy };
         let Some(credential) = credential else {
-            let _ = blocking(permit, move || slow::verify_password(NOBODYS, shown.password(), "")).await;
+            let _ = turn.work(move || slow::verify_password(NOBODYS, shown.password(), "")).await;
             return Outcome::Wrong;
         };
         // Of many who show the same, the first was verified while the others waited.
@@ -138,17 +122,17 @@ impl Verifier {
             let which = which(&verified, shown.password(), previous_counts);
             (which, shown)
         };
-        let Some((which, shown)) = blocking(permit, work).await else { return Outcome::Busy };
+        let Some((which, shown)) = turn.work(work).await else { return Outcome::Busy };
         let Some(which) = which else { return Outcome::Wrong };
         self.remember(&credential, shown.password(), which);
         if which == Which::Current
             && is_weak(credential.password.expose())
             && seen(&credential).is_some_and(|seen| !seen.replaced.swap(true, Relaxed))
         {
-            let (running, records) = (Arc::clone(&self.running), Arc::clone(records));
+            let (queue, records) = (Arc::clone(&self.queue), Arc::clone(records));
             tokio::spawn(async move {
                 let id = credential.id;
-                match replace(credential, shown, running, records).await {
+                match replace(credential, shown, &queue, records).await {
                     Ok(()) => {
                         tracing::info!(plugin = NAME, credential = %id, "made a better hash of a password")
                     }
@@ -159,17 +143,6 @@ impl Verifier {
             });
         }
         Outcome::Right
-    }
-
-    /// Waits for a turn to verify, unless too many wait.
-    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        let waiting = Waiting(&self.waiting);
-        if self.waiting.fetch_add(1, Relaxed) >= self.most_waiting {
-            return None;
-        }
-        let permit = Arc::clone(&self.running).acquire_owned().await.ok();
-        drop(waiting);
-        permit
     }
 
     fn remember(&self, credential: &Kept<BasicCredential>, password: &[u8], which: Which) {
@@ -219,20 +192,6 @@ fn which(credential: &BasicCredential, password: &[u8], previous_counts: bool) -
     previous.is_some_and(|previous| verify(previous.secret.expose())).then_some(Which::Previous)
 }
 
-/// Runs this on a thread of its own, holding its turn until it ends, whether or not anybody still waits for it. `None` when
-/// the gateway is stopping.
-async fn blocking<T: Send + 'static>(
-    permit: OwnedSemaphorePermit,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
-    let task = tokio::task::spawn_blocking(move || {
-        let done = work();
-        drop(permit);
-        done
-    });
-    task.await.ok()
-}
-
 /// Whether a hash that was verified costs less than those of today.
 fn is_weak(hash: &str) -> bool {
     let cost = || {
@@ -247,12 +206,12 @@ fn is_weak(hash: &str) -> bool {
 async fn replace(
     credential: Arc<Kept<BasicCredential>>,
     shown: UserPass,
-    running: Arc<Semaphore>,
+    queue: &Queue,
     records: Arc<dyn Records>,
 ) -> Result<(), RecordsError> {
     let stopping = || RecordsError::Unavailable("the gateway is stopping".to_owned());
-    let permit = running.acquire_owned().await.map_err(|_| stopping())?;
-    let hash = blocking(permit, move || slow::hash_password(shown.password())).await.ok_or_else(stopping)?;
+    let turn = queue.patient_turn().await.ok_or_else(stopping)?;
+    let hash = turn.work(move || slow::hash_password(shown.password())).await.ok_or_else(stopping)?;
     let hash = hash.map_err(|_| RecordsError::NotReady)?;
     let consumer = json!({"id": credential.consumer.to_string()});
     let fields = Record::from_iter([("password".to_owned(), hash.into()), ("consumer".to_owned(), consumer)]);
@@ -343,13 +302,13 @@ mod tests {
     #[tokio::test]
     async fn nobody_waits_where_too_many_wait() {
         let verifier = Arc::new(Verifier::new(1, 1));
-        let held = verifier.turn().await.unwrap();
+        let held = verifier.queue.turn().await.unwrap();
         let known = credential(cheap(), None);
         let waiting = tokio::spawn({
             let (verifier, known) = (Arc::clone(&verifier), Arc::clone(&known));
             async move { verifier.verify(Some(known), shown("p"), false, &no_records()).await }
         });
-        while verifier.waiting.load(Relaxed) == 0 {
+        while verifier.queue.waiting() == 0 {
             tokio::task::yield_now().await;
         }
         let late = verifier.verify(Some(Arc::clone(&known)), shown("p"), false, &no_records()).await;
@@ -357,7 +316,7 @@ mod tests {
         // Who is turned away, or gives up, leaves the place to another.
         waiting.abort();
         assert!(waiting.await.is_err());
-        assert_eq!(verifier.waiting.load(Relaxed), 0);
+        assert_eq!(verifier.queue.waiting(), 0);
         drop(held);
         let again = verifier.verify(Some(known), shown("p"), false, &no_records()).await;
         assert_eq!(again, Outcome::Right);

@@ -34,7 +34,7 @@ use weir_plugin::{Answer, BuildError, Ctx, Env, Flow, Kind, Phases, Plugin, Resu
 use zeroize::Zeroizing;
 
 use self::server::{Failure, Security, Server};
-use crate::auth::{Attempts, Gate, Refusal};
+use crate::auth::{Attempts, Gate, Refusal, challenge};
 use crate::config;
 use crate::connect::Tls;
 use crate::recent::{Key, Recent};
@@ -293,10 +293,7 @@ impl Kind for LdapAuth {
             config.header_type.filter(|scheme| !scheme.is_empty()).unwrap_or_else(|| "ldap".to_owned());
         // Kong writes its own scheme in capitals, and others as they are configured.
         let name = if scheme == "ldap" { "LDAP" } else { &scheme };
-        let challenge = match &config.realm {
-            Some(realm) => format!("{name} realm=\"{}\"", realm.replace('\\', "\\\\").replace('"', "\\\"")),
-            None => name.to_owned(),
-        };
+        let challenge = challenge(name, config.realm.as_deref());
         let inner = Inner {
             gate: Gate::new(NAME, env.id, config.anonymous, true, &self.0),
             server: Server::new(config.ldap_host, config.ldap_port, security, keepalive),

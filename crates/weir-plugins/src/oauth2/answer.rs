@@ -6,6 +6,8 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use weir_plugin::{Answer, RecordsError};
 
+use crate::auth;
+
 const JSON: &str = "application/json; charset=utf-8";
 /// When to come again after a failure that passes, seconds.
 const RETRY_AFTER: &str = "5";
@@ -131,8 +133,8 @@ impl Failure {
 
 /// A challenge of RFC 6750, 3, in the form that Kong gives it: without commas.
 pub(super) fn challenge(scheme: &str, realm: Option<&str>, attributes: &[(&str, &str)]) -> String {
-    let mut out = scheme.to_owned();
-    for (name, value) in realm.map(|realm| ("realm", realm)).iter().chain(attributes) {
+    let mut out = auth::challenge(scheme, realm);
+    for (name, value) in attributes {
         let value = value.replace('\\', "\\\\").replace('"', "\\\"");
         let _ = write!(out, " {name}=\"{value}\"");
     }

@@ -4,20 +4,19 @@
 //! whichever way the secret is kept, a refusal costs one slow hash; who is refused learns nothing from the time it took. Slow
 //! hashes run on threads of their own, a few at a time; few more wait, and whoever comes then is turned away unheard.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, LazyLock};
 
 use http::StatusCode;
-use tokio::sync::{Semaphore, SemaphorePermit};
 use weir_mint::{Secret, slow};
 use weir_model::typed::OAuth2Client;
 use weir_plugin::{Ctx, Kept};
 
 use super::answer::{Failure, Refused, challenge};
 use super::params::{self, Params};
+use crate::queue::Queue;
 
 /// Slow hashes, for all instances.
-static SLOW: Queue = Queue::new(2, 64);
+static SLOW: LazyLock<Queue> = LazyLock::new(|| Queue::new(2, 64));
 /// The hash of nobody's secret.
 const NOBODY: &str =
     "$pbkdf2-sha512$i=10000,l=32$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -94,10 +93,10 @@ impl Claim {
             Proof::Missing => false,
             Proof::Bad => {
                 let nobody = || vec![Secret::new(NOBODY.to_owned())];
-                let _ = SLOW.verify(vec![Secret::new(String::new())], nobody()).await?;
+                let _ = verify(vec![Secret::new(String::new())], nobody()).await?;
                 false
             }
-            Proof::Slow { shown, hashes } => SLOW.verify(shown, hashes).await?,
+            Proof::Slow { shown, hashes } => verify(shown, hashes).await?,
         };
         self.client.filter(|_| proven).ok_or(self.refused.into())
     }
@@ -144,53 +143,13 @@ fn compare(ctx: &Ctx<'_>, client: &Client, shown: Vec<Secret>) -> Proof {
     if right { Proof::Good } else { Proof::Bad }
 }
 
-/// What runs slow hashes, so many at once, while so many others wait.
-struct Queue {
-    running: Semaphore,
-    waiting: AtomicUsize,
-    most_waiting: usize,
-}
-
-/// One of those who wait. Others may come in its place when it is dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Relaxed);
-    }
-}
-
-impl Queue {
-    const fn new(at_once: usize, waiting_for_each: usize) -> Self {
-        let (running, waiting) = (Semaphore::const_new(at_once), AtomicUsize::new(0));
-        Self { running, waiting, most_waiting: at_once * waiting_for_each }
-    }
-
-    /// Waits for a turn, unless too many wait. A turn lasts until it is dropped.
-    async fn turn(&'static self) -> Result<SemaphorePermit<'static>, Failure> {
-        let waiting = Waiting(&self.waiting);
-        if self.waiting.fetch_add(1, Relaxed) >= self.most_waiting {
-            return Err(Failure::Busy);
-        }
-        let turn = self.running.acquire().await.map_err(|_| Failure::Busy);
-        drop(waiting);
-        turn
-    }
-
-    /// Whether one of the texts is the secret of one of the hashes.
-    async fn verify(&'static self, shown: Vec<Secret>, hashes: Vec<Secret>) -> Result<bool, Failure> {
-        let turn = self.turn().await?;
-        let check = move || {
-            let any = |hash: &Secret| {
-                shown.iter().any(|shown| slow::verify_client_secret(hash.expose(), shown.expose().as_bytes()))
-            };
-            let right = hashes.iter().any(any);
-            // Not before: whoever asked may be gone, and the work goes on.
-            drop(turn);
-            right
-        };
-        Ok(tokio::task::spawn_blocking(check).await.unwrap_or(false))
-    }
+/// Whether one of the texts is the secret of one of the hashes.
+async fn verify(shown: Vec<Secret>, hashes: Vec<Secret>) -> Result<bool, Failure> {
+    let turn = SLOW.turn().await.ok_or(Failure::Busy)?;
+    let is =
+        |shown: &Secret, hash: &Secret| slow::verify_client_secret(hash.expose(), shown.expose().as_bytes());
+    let check = move || hashes.iter().any(|hash| shown.iter().any(|shown| is(shown, hash)));
+    Ok(turn.work(check).await.unwrap_or(false))
 }
 
 #[cfg(test)]
@@ -273,21 +232,11 @@ mod tests {
         );
     }
 
-    #[tokio::test]
-    async fn nobody_waits_where_too_many_wait() {
-        static QUEUE: Queue = Queue::new(1, 1);
-        let held = QUEUE.turn().await.unwrap();
-        let waiting = tokio::spawn(QUEUE.turn());
-        while QUEUE.waiting.load(Relaxed) == 0 {
-            tokio::task::yield_now().await;
-        }
-        let late = QUEUE.turn().await.unwrap_err().answer();
-        assert_eq!(late.status, StatusCode::SERVICE_UNAVAILABLE);
-        drop(held);
-        // Who is turned away leaves the place to another.
-        assert!(waiting.await.unwrap().is_ok());
-        assert_eq!(QUEUE.waiting.load(Relaxed), 0);
-        assert!(QUEUE.turn().await.is_ok());
+    #[test]
+    fn whoever_is_turned_away_may_come_again() {
+        let answer = Failure::Busy.answer();
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.headers.get_str("Retry-After").is_some());
     }
 
     #[test]

@@ -23,7 +23,7 @@ use super::requests::{Auth, Client};
 use super::seal::{Jar, Seal};
 use super::session::Sessions;
 use super::{Inner, MAX_ANSWER, Methods, NAME};
-use crate::auth::{Attempts, Gate};
+use crate::auth::{Attempts, Gate, challenge};
 use crate::config;
 use crate::fetch::Fetch;
 use crate::jws::Algorithm;
@@ -277,10 +277,7 @@ pub(super) fn build(config: &Value, env: &Env, attempts: &Arc<Attempts>) -> Resu
     let names = config.upstream_headers_names.unwrap_or_default();
     let anonymous = config.anonymous.filter(|name| !name.is_empty());
     let has_anonymous = anonymous.is_some();
-    let challenge = match &config.realm {
-        Some(realm) => format!("Bearer realm=\"{}\"", realm.replace('\\', "\\\\").replace('"', "\\\"")),
-        None => "Bearer".to_owned(),
-    };
+    let challenge = challenge("Bearer", config.realm.as_deref());
     Ok(Inner {
         gate: Gate::new(NAME, env.id, anonymous, config.run_on_preflight, attempts),
         provider: Arc::new(Provider::new(config.issuer.clone(), fetch.clone(), rules)),

@@ -27,6 +27,7 @@ mod provider;
 mod requests;
 mod seal;
 mod session;
+mod token;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -45,14 +46,13 @@ use self::provider::{Failure, Known, Provider};
 use self::requests::Client;
 use self::seal::Jar;
 use self::session::{Session, Sessions, Shown};
+use self::token::{bearer, is_jws, is_token};
 use crate::auth::{Attempts, Gate, Refusal};
 use crate::recent::Recent;
 
 const NAME: &str = "openid-connect";
 /// Answers of the provider are no longer.
 const MAX_ANSWER: usize = 1 << 20;
-/// Nor are tokens in header fields.
-const MAX_BEARER: usize = 16 << 10;
 
 struct Instance(Arc<Inner>);
 
@@ -451,26 +451,6 @@ fn unavailable() -> Answer {
 /// Epoch seconds.
 fn now() -> u64 {
     clock::since_unix_epoch().as_secs()
-}
-
-/// What follows the scheme (RFC 6750, 2.1), if that is the scheme.
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = value.split_at_checked(6)?;
-    if !scheme.eq_ignore_ascii_case(b"bearer") || rest.first().is_some_and(|byte| *byte != b' ') {
-        return None;
-    }
-    Some(rest.trim_ascii())
-}
-
-/// Whether it is made of what tokens are made of (RFC 6750, 2.1), and no longer than they are.
-fn is_token(text: &str) -> bool {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
-    !text.is_empty() && text.len() <= MAX_BEARER && text.bytes().all(good)
-}
-
-/// Whether it has the form of a JSON Web Signature: three parts.
-fn is_jws(token: &str) -> bool {
-    token.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
 /// The kind of plugin.

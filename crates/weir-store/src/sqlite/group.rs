@@ -69,8 +69,7 @@ impl Gathering {
         let mut group = Arc::clone(&self.group).lock_owned().await;
         waiting.end();
         if let Err(error) = group.undo().await {
-            group.transaction = None;
-            self.commit(&mut group).await;
+            self.leave(&mut group).await;
             return Err(error);
         }
         if group.transaction.is_none() {
@@ -87,20 +86,25 @@ impl Gathering {
         let waiting = Waiting::new(self);
         let mut group = Arc::clone(&self.group).lock_owned().await;
         waiting.end();
-        if group.undo().await.is_err() {
-            group.transaction = None;
-        }
+        // What cannot be undone takes the transaction with it, of which all are told.
+        let _ = group.undo().await;
         if group.done.is_empty() {
             return;
         }
         let (told, telling) = oneshot::channel();
         group.done.push(Done { changes: Vec::new(), audited: Vec::new(), told });
-        if group.transaction.is_none() || self.waiting.load(Ordering::Acquire) == 0 {
-            self.commit(&mut group).await;
-        }
+        self.leave(&mut group).await;
         drop(group);
         // Whether it came about is for those to say who did it.
         let _ = telling.await;
+    }
+
+    /// Commits, unless somebody waits behind who will.
+    async fn leave(&self, group: &mut Group) {
+        let nobody = self.waiting.load(Ordering::Acquire) == 0;
+        if nobody || group.transaction.is_none() || group.done.len() >= MOST {
+            self.commit(group).await;
+        }
     }
 
     /// Commits what the group did, puts it in force, and tells everybody.
@@ -135,12 +139,15 @@ impl Gathering {
 }
 
 impl Group {
-    /// Undoes what somebody left behind.
+    /// Undoes what somebody left behind. What cannot be undone takes the whole transaction with it.
     async fn undo(&mut self) -> Result<()> {
         if std::mem::take(&mut self.abandoned)
             && let Some(transaction) = &mut self.transaction
+            && let Err(error) = transaction.execute("ROLLBACK TO writer; RELEASE writer").await
         {
-            transaction.execute("ROLLBACK TO writer; RELEASE writer").await?;
+            tracing::error!(%error, "a transaction cannot be undone");
+            self.transaction = None;
+            return Err(error.into());
         }
         Ok(())
     }
@@ -164,9 +171,7 @@ impl Turn {
         let Some(mut group) = self.group.take() else { return Ok(changes) };
         let (told, telling) = oneshot::channel();
         group.done.push(Done { changes, audited, told });
-        if self.gathering.waiting.load(Ordering::Acquire) == 0 || group.done.len() >= MOST {
-            self.gathering.commit(&mut group).await;
-        }
+        self.gathering.leave(&mut group).await;
         drop(group);
         telling.await.unwrap_or_else(|_| Err(Error::Corrupt("a commit was cut off".to_owned())))
     }
@@ -185,13 +190,8 @@ impl Drop for Turn {
         // Whoever waits behind goes on; if nobody does, those before still have to be told.
         let gathering = Arc::clone(&self.gathering);
         let finish = async move {
-            if let Err(error) = group.undo().await {
-                tracing::error!(%error, "a transaction cannot be undone");
-                group.transaction = None;
-            }
-            if group.transaction.is_none() || gathering.waiting.load(Ordering::Acquire) == 0 {
-                gathering.commit(&mut group).await;
-            }
+            let _ = group.undo().await;
+            gathering.leave(&mut group).await;
         };
         match tokio::runtime::Handle::try_current() {
             Ok(runtime) => drop(runtime.spawn(finish)),
@@ -229,12 +229,8 @@ impl Drop for Waiting<'_> {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(async move {
                 let mut group = gathering.group.lock().await;
-                if gathering.waiting.load(Ordering::Acquire) == 0 && !group.done.is_empty() {
-                    if group.undo().await.is_err() {
-                        group.transaction = None;
-                    }
-                    gathering.commit(&mut group).await;
-                }
+                let _ = group.undo().await;
+                gathering.leave(&mut group).await;
             });
         }
     }

@@ -100,18 +100,9 @@ async fn keys(connection: &mut SqliteConnection, each: &mut (dyn FnMut(Loaded) +
     .await
 }
 
-/// The bytes that these hexadecimal digits stand for, which are as many as are wanted.
 fn hex<const N: usize>(digits: &[u8]) -> Result<[u8; N]> {
     let wrong = || Error::Corrupt("an id or a digest of another length".to_owned());
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    if digits.len() != 2 * N {
-        return Err(wrong());
-    }
-    let mut bytes = [0; N];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = digit(pair[0]).zip(digit(pair[1])).map(|(high, low)| high << 4 | low).ok_or_else(wrong)?;
-    }
-    Ok(bytes)
+    weir_mint::hex::decode(digits).ok_or_else(wrong)
 }
 
 async fn whole(
