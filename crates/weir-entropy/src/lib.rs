@@ -1,0 +1,1 @@
+//! Noise sources, their health tests, conditioning and credit.
