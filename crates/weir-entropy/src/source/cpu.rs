@@ -71,7 +71,7 @@ pub(super) const RNDR: Kind = Kind {
 struct Cpu {
     spec: Spec,
     ask: fn() -> Option<u64>,
-    /// How often an instruction that has nothing ready is asked before it counts as failed.
+    /// How often an instruction that has nothing ready is asked in a row.
     tries: u32,
     words: Words,
 }
@@ -91,7 +91,7 @@ impl Cpu {
         Ok(Box::new(Self { spec: spec.clone(), ask, tries, words: Words::default() }))
     }
 
-    /// The next word.
+    /// The next word. That there is none is no failure yet: others on this machine may be taking them all.
     fn word(&mut self) -> Result<u64, SourceError> {
         for _ in 0..self.tries {
             if let Some(word) = (self.ask)() {
@@ -100,7 +100,7 @@ impl Cpu {
             }
             std::hint::spin_loop();
         }
-        Err(SourceError::Device { what: "the CPU has no answer ready, tries:", code: self.tries })
+        Err(SourceError::Dry)
     }
 }
 
@@ -116,7 +116,11 @@ impl Source for Cpu {
     fn sample(&mut self, out: &mut [u8], deadline: Instant) -> Result<usize, SourceError> {
         let mut done = 0;
         for some in out.chunks_mut(8) {
-            let mut word = self.word()?.to_ne_bytes();
+            let mut word = match self.word() {
+                Ok(word) => word.to_ne_bytes(),
+                Err(SourceError::Dry) if done > 0 => break,
+                Err(error) => return Err(error),
+            };
             some.copy_from_slice(&word[..some.len()]);
             word.zeroize();
             done += some.len();
@@ -265,9 +269,7 @@ mod tests {
 
     #[test]
     fn a_cpu_that_has_nothing_ready_is_given_up_after_some_tries() {
-        let error = simulated(|| None).expect_err("nothing");
-        assert!(!error.is_absence());
-        assert!(error.to_string().contains("0xa"), "{error}");
+        assert!(matches!(simulated(|| None), Err(SourceError::Dry)));
     }
 
     #[test]

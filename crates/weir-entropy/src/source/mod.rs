@@ -9,11 +9,16 @@
 //!
 //! Absent on purpose: credit. A [`Claim`] is a number with a reason; whether it is believed is for the tests to say.
 
+mod command;
 mod cpu;
+mod device;
+mod hwrng;
 pub mod jitter;
 mod kernel;
 mod spec;
 mod timer;
+pub mod tpm;
+mod waiting;
 
 use std::time::Instant;
 use std::{error, fmt, io};
@@ -86,7 +91,18 @@ pub enum Use {
 }
 
 /// All kinds of sources.
-pub const KINDS: &[Kind] = &[jitter::KIND, cpu::RDSEED, cpu::RDRAND, cpu::RNDR, kernel::KIND];
+pub const KINDS: &[Kind] = &[
+    jitter::KIND,
+    cpu::RDSEED,
+    cpu::RDRAND,
+    cpu::RNDR,
+    hwrng::KIND,
+    tpm::KIND,
+    device::FILE,
+    device::FIFO,
+    command::KIND,
+    kernel::KIND,
+];
 
 /// A noise source that has been opened.
 pub trait Source: Send {
@@ -174,7 +190,7 @@ impl fmt::Display for SourceError {
             Self::Dry => f.write_str("it gave nothing in the time it had"),
             Self::Ended => f.write_str("it is at its end"),
             Self::Malformed(why) => write!(f, "its answer makes no sense: {why}"),
-            Self::Device { what, code } => write!(f, "{what} {code:#x}"),
+            Self::Device { what, code } => write!(f, "{what} {code} ({code:#x})"),
             Self::Unhealthy(failure) => failure.fmt(f),
             Self::Os { what, error } => write!(f, "{what}: {error}"),
         }

@@ -141,3 +141,39 @@ impl fmt::Display for SpecError {
 }
 
 impl error::Error for SpecError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Spec, SpecError> {
+        text.parse()
+    }
+
+    #[test]
+    fn names_are_taken_whole_and_given_back() {
+        for text in ["jitter", "rdseed", "rdrand", "rndr", "hwrng", "tpm", "kernel"] {
+            let spec = parse(text).expect("a kind");
+            assert_eq!((spec.kind().name, spec.argument(), spec.to_string().as_str()), (text, "", text));
+        }
+        let spec = parse("command:/usr/bin/foo a:b c").expect("a command");
+        assert_eq!((spec.kind().name, spec.argument()), ("command", "/usr/bin/foo a:b c"));
+        assert_eq!(parse("file:/dev/foo").expect("a file").argument(), "/dev/foo");
+        assert_eq!(parse("fifo:/run/x").expect("a fifo").argument(), "/run/x");
+    }
+
+    #[test]
+    fn errors_name_what_is_wrong() {
+        assert_eq!(parse("Jitter"), Err(SpecError::Unknown("Jitter".into())));
+        assert_eq!(parse(""), Err(SpecError::Unknown(String::new())));
+        assert_eq!(parse("jitter:"), Err(SpecError::TooMuch { kind: "jitter" }));
+        assert_eq!(parse("file"), Err(SpecError::Missing { kind: "file", what: "PATH" }));
+        assert_eq!(parse("fifo:"), Err(SpecError::Missing { kind: "fifo", what: "PATH" }));
+        assert_eq!(parse("file:dev/foo"), Err(SpecError::Relative { kind: "file" }));
+        assert_eq!(parse("command:/bin/x\0y"), Err(SpecError::ControlCharacter { kind: "command" }));
+        assert_eq!(parse(&format!("file:/{}", "x".repeat(MAX_BYTES))), Err(SpecError::TooLong));
+        let text = parse("haveged").expect_err("no kind").to_string();
+        assert!(text.contains("\"haveged\"") && text.contains("jitter, rdseed"), "{text}");
+        assert!(text.contains("file:PATH") && !text.contains("kernel"), "{text}");
+    }
+}
