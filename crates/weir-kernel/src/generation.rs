@@ -1,28 +1,55 @@
 //! Whether this virtual machine was cloned or restored since the last look: cheap enough to ask each second.
 //!
-//! Two signals exist. A VMClock page carries a counter that the hypervisor changes whenever it loads the machine from a
-//! snapshot; looking at it is a read of memory. Without one, the kernel log tells of each change of the VM
-//! generation ID; looking is one read that finds nothing new. With neither, a clone cannot know that it is one.
+//! The machine has two signals. A VMClock page carries a counter that the hypervisor changes whenever it loads the machine
+//! from a snapshot; looking at it is a read of memory. Without one, the kernel log tells of each change of the VM
+//! generation ID; looking is one read that finds nothing new. Beside them counts weir-feed, where it runs: it may read
+//! the log where this process may not, and hears the hypervisor's word where the machine has no signal. With none of
+//! these, a clone cannot know that it is one.
 //!
-//! Only equality means anything: two answers that differ lie on two sides of a clone or restore. An answer is not unique
-//! among machines, and it is no secret.
+//! Only a difference means anything ([`Generation::differs_from`]): two such answers lie on two sides of a clone or
+//! restore. An answer is not unique among machines, and it is no secret.
 
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
 use std::num::NonZeroUsize;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, Ordering, fence};
 
 use crate::host::log_lines::LogFacts;
 use crate::host::vmclock::{self, PAGE_BYTES};
-use crate::host::{Fact, Root, Unknown, VMCLOCK_DEVICE, VmGenId};
+use crate::host::{Fact, Root, Unknown, VMCLOCK_DEVICE, VmGenId, published};
 
 /// Which life of the machine this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Generation {
+    /// What the machine itself says.
+    pub signal: Signal,
+    /// What weir-feed counted, where it runs or ran in this boot.
+    pub published: Option<u64>,
+}
+
+impl Generation {
+    /// Whether the machine became another one between the two. That weir-feed was started in between is no such change.
+    #[must_use]
+    pub fn differs_from(&self, before: &Self) -> bool {
+        let counted = self.published.zip(before.published).is_some_and(|(now, before)| now != before);
+        counted || self.signal != before.signal
+    }
+
+    /// Whether a clone would change it.
+    #[must_use]
+    pub fn tells(&self) -> bool {
+        self.published.is_some() || matches!(self.signal, Signal::Counter(_) | Signal::Forks(_))
+    }
+}
+
+/// What the machine itself says about its lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub enum Generation {
+pub enum Signal {
     /// VMClock's counter.
     Counter(u64),
     /// How many forks of the virtual machine the kernel log has told of since the boot.
@@ -40,20 +67,27 @@ pub enum Generation {
 #[must_use]
 pub fn generation() -> Generation {
     thread_local! {
-        static WATCH: RefCell<Option<Watch>> = const { RefCell::new(None) };
+        static WATCH: RefCell<Option<(Watch, Option<Page>)>> = const { RefCell::new(None) };
     }
     // A thread that is ending, or a signal handler within this very call, has no watch: it opens one for itself.
     let kept = WATCH.try_with(|watch| {
         let mut watch = watch.try_borrow_mut().ok()?;
-        Some(watch.get_or_insert_with(Watch::open).look())
+        let (machine, daemon) = watch.get_or_insert_with(|| (Watch::open(), None));
+        if daemon.is_none() {
+            *daemon = Page::published();
+        }
+        Some(Generation { signal: machine.look(), published: daemon.as_ref().and_then(Page::number) })
     });
-    kept.ok().flatten().unwrap_or_else(|| Watch::open().look())
+    kept.ok().flatten().unwrap_or_else(|| Generation {
+        signal: Watch::open().look(),
+        published: Page::published().as_ref().and_then(Page::number),
+    })
 }
 
 enum Watch {
     Page(Page),
     Log(Log),
-    Nothing(Generation),
+    Nothing(Signal),
 }
 
 impl Watch {
@@ -65,31 +99,55 @@ impl Watch {
         match crate::host::vmgenid(&Root::live()) {
             Ok(VmGenId::Listening) => match Log::open() {
                 Ok(log) => Self::Log(log),
-                Err(_) => Self::Nothing(Generation::Denied),
+                Err(_) => Self::Nothing(Signal::Denied),
             },
-            _ => Self::Nothing(Generation::Unseen),
+            _ => Self::Nothing(Signal::Unseen),
         }
     }
 
-    fn look(&mut self) -> Generation {
+    fn look(&mut self) -> Signal {
         match self {
-            Self::Page(page) => page.counter().map_or(Generation::Unseen, Generation::Counter),
+            Self::Page(page) => page.counter().map_or(Signal::Unseen, Signal::Counter),
             Self::Log(log) => log.look(),
             Self::Nothing(answer) => *answer,
         }
     }
 }
 
-/// The VMClock page, mapped read-only.
+/// A page that somebody else writes, mapped read-only: VMClock's, or weir-feed's.
 struct Page {
     start: NonNull<AtomicU8>,
     bytes: NonZeroUsize,
 }
 
 impl Page {
-    /// Maps the page, and gives it only if it has a generation counter.
+    /// Maps VMClock's page, and gives it only if it has a generation counter.
     fn open() -> Fact<Self> {
-        let file = Root::live().open(VMCLOCK_DEVICE, libc::O_RDONLY)?;
+        let page = Self::map(&Root::live().open(VMCLOCK_DEVICE, libc::O_RDONLY)?)?;
+        page.counter().ok_or(Unknown::Absent)?;
+        Ok(page)
+    }
+
+    /// Maps the number that weir-feed publishes. Its file is replaced by nobody but root, and not within a boot.
+    fn published() -> Option<Self> {
+        let file = Root::live().open(published::PATH, libc::O_RDONLY).ok()?;
+        let meta = file.metadata().ok()?;
+        // A mapping beyond a file's end is a fault; and who can write it could cut it short.
+        let safe = meta.len() == published::BYTES as u64 && meta.uid() == 0 && meta.mode() & 0o022 == 0;
+        let page = Self::map(&file).ok().filter(|_| safe)?;
+        page.number()?;
+        Some(page)
+    }
+
+    fn number(&self) -> Option<u64> {
+        let mut bytes = [0; published::BYTES];
+        for (at, word) in bytes.chunks_exact_mut(8).enumerate() {
+            word.copy_from_slice(&self.field(8 * at, 8)?.to_le_bytes());
+        }
+        published::parse(&bytes)
+    }
+
+    fn map(file: &File) -> Fact<Self> {
         let bytes = NonZeroUsize::new(4096).ok_or(Unknown::Absent)?;
         let (read, shared) = (libc::PROT_READ, libc::MAP_SHARED);
         // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
@@ -98,9 +156,7 @@ impl Page {
         if start == libc::MAP_FAILED {
             return Err(Unknown::from_errno(crate::syscall::last_errno()));
         }
-        let page = Self { start: NonNull::new(start.cast()).ok_or(Unknown::Absent)?, bytes };
-        page.counter().ok_or(Unknown::Absent)?;
-        Ok(page)
+        Ok(Self { start: NonNull::new(start.cast()).ok_or(Unknown::Absent)?, bytes })
     }
 
     fn counter(&self) -> Option<u64> {
@@ -145,11 +201,11 @@ impl Log {
         Ok(Self { device, forks: 0, pid: std::process::id() })
     }
 
-    fn look(&mut self) -> Generation {
+    fn look(&mut self) -> Signal {
         if self.pid != std::process::id() {
             match Self::open() {
                 Ok(own) => *self = own,
-                Err(_) => return Generation::Denied,
+                Err(_) => return Signal::Denied,
             }
         }
         let mut record = [0; 8192];
@@ -160,7 +216,7 @@ impl Log {
                     self.forks += LogFacts::parse(&text).forks.len() as u64;
                 }
                 Err(error) if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::EINTR)) => {}
-                _ => return Generation::Forks(self.forks),
+                _ => return Signal::Forks(self.forks),
             }
         }
     }

@@ -40,5 +40,5 @@ pub mod vdso;
 pub use counts::{DrawCounts, Drawn, Purpose, draws};
 pub use draw::{Way, array, array_for, fill, fill_for, try_fill, try_fill_for, way};
 pub use error::Error;
-pub use generation::{Generation, generation};
+pub use generation::{Generation, Signal, generation};
 pub use ready::{is_ready, ready, wait_ready};

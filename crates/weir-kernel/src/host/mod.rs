@@ -7,6 +7,7 @@
 //! no private key's or seed's content is read.
 
 pub mod cpu;
+pub mod feed;
 mod generators;
 mod keys;
 mod log;
@@ -14,6 +15,7 @@ pub mod log_lines;
 mod machine;
 mod pool;
 mod processes;
+pub mod published;
 mod root;
 mod seeds;
 pub mod vmclock;
@@ -21,6 +23,7 @@ pub mod vmclock;
 use std::time::Duration;
 
 pub use cpu::{Cpu, CpuRandom};
+pub use feed::FeedStatus;
 pub use generators::{HwRandom, Tpm};
 pub use keys::{CloudInstance, KeyKind, KnownKey, MachineId};
 pub use log::{KernelLog, LogSource};
@@ -36,7 +39,7 @@ pub use vmclock::VmClock;
 use crate::{Error, Way};
 
 /// All facts of a host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Host {
     /// Which kernel, and since when.
     pub kernel: Kernel,
@@ -74,6 +77,32 @@ pub struct Host {
     pub cloud: Fact<CloudInstance>,
     /// Feeders, and who waits.
     pub processes: Fact<Processes>,
+    /// What weir-feed says of itself.
+    pub feed: Fact<FeedStatus>,
+}
+
+/// What decides whether this host is a machine of its own: few reads, and none of the kernel log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Under what the kernel runs.
+    pub hypervisor: Fact<Option<Hypervisor>>,
+    /// The container around this process.
+    pub container: Fact<Option<Container>>,
+    /// Hardware generators.
+    pub hw_random: HwRandom,
+}
+
+impl Surroundings {
+    /// Looks around.
+    #[must_use]
+    pub fn read(root: &Root) -> Self {
+        let log = Err(Unknown::Absent);
+        Self {
+            hypervisor: machine::hypervisor(root, &Cpu::read(root), &log),
+            container: machine::container(root, &log),
+            hw_random: HwRandom::read(root),
+        }
+    }
 }
 
 /// Whether the generator is ready.
@@ -108,6 +137,7 @@ impl Host {
             machine_id: keys::machine_id(root),
             cloud: keys::cloud_instance(root),
             processes: Processes::read(root),
+            feed: FeedStatus::read(root),
             kernel,
             pool,
             log,

@@ -30,7 +30,9 @@ pub struct EntropyPool {
 }
 
 impl EntropyPool {
-    pub(super) fn read(root: &Root) -> Self {
+    /// Reads them.
+    #[must_use]
+    pub fn read(root: &Root) -> Self {
         let number = |name: &str| root.number(&format!("/proc/sys/kernel/random/{name}"));
         let size_bits = number("poolsize");
         let accounting = size_bits.clone().and_then(|bits| match bits {

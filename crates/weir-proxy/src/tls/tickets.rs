@@ -66,7 +66,7 @@ impl Tickets {
         let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
         let generation = weir_kernel::generation();
         let seen = SEEN.replace(Some(generation));
-        keys.turn(seen.is_some_and(|seen| seen != generation), Instant::now());
+        keys.turn(seen.is_some_and(|seen| generation.differs_from(&seen)), Instant::now());
         keys
     }
 }

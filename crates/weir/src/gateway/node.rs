@@ -248,11 +248,15 @@ fn way() -> &'static str {
 
 /// Whether this machine was cloned while it ran, as far as it can tell.
 fn generation() -> Value {
-    use weir_kernel::Generation;
-    match weir_kernel::generation() {
-        Generation::Counter(number) => json!({"source": "vmclock", "number": number}),
-        Generation::Forks(number) => json!({"source": "kernel log", "number": number}),
-        Generation::Denied => {
+    use weir_kernel::Signal;
+    let generation = weir_kernel::generation();
+    match generation.signal {
+        Signal::Counter(number) => json!({"source": "vmclock", "number": number}),
+        Signal::Forks(number) => json!({"source": "kernel log", "number": number}),
+        _ if generation.published.is_some() => {
+            json!({"source": "weir-feed", "number": generation.published})
+        }
+        Signal::Denied => {
             json!({"source": "kernel log", "number": null, "why": "this process may not read it"})
         }
         _ => json!({"source": null, "number": null}),
