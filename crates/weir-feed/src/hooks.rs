@@ -41,8 +41,11 @@ pub(crate) fn run_once(dir: &Path, done: &Path, generation: u64, signal: &str) -
 }
 
 /// Notes down that the hooks of a generation need not be run.
+///
+/// # Errors
+/// That it cannot be written.
 pub(crate) fn skip(done: &Path, generation: u64) -> io::Result<()> {
-    if done.exists() { Ok(()) } else { fs::write(done, format!("{generation}\n")) }
+    fs::write(done, format!("{generation}\n"))
 }
 
 /// The hooks of a folder, in order.

@@ -10,28 +10,32 @@
 //! generation number and the hooks. Nothing here can take the whole CPU: each round has a budget, and after one that
 //! brought nothing the next waits, at least a second and up to a minute.
 
-use std::path::Path;
+mod account;
+mod clones;
+
 use std::time::{Duration, Instant};
 
-use weir_entropy::{Config, Gatherer, State};
+use weir_entropy::{Config, Gatherer};
 use weir_kernel::Signal;
 use weir_kernel::clock;
-use weir_kernel::host::feed::{Event, FeedSource};
+use weir_kernel::host::feed::FeedSource;
 use weir_kernel::host::{Accounting, FeedStatus};
 use weir_kernel::ioctl::{PoolError, Sample};
 
+use self::account::boot_id;
+use self::clones::watches;
+use crate::Failure;
 use crate::feeder::Feeder;
-use crate::guard::{Guard, replace};
+use crate::guard::Guard;
 use crate::kernel::{Kernel, Live};
-use crate::log::{debug, error, info, notice, warning};
+use crate::log::{debug, info, notice, warning};
 use crate::notify::notify;
 use crate::options::Options;
 use crate::publish::Published;
 use crate::seed_file::{self, SeedFile};
 use crate::useful::{self, Use};
 use crate::wake::{Wake, Wakes};
-use crate::word::{Listener, Word};
-use crate::{Failure, hooks, report};
+use crate::word::Listener;
 
 /// For a round of a kernel that is ready.
 const ROUND: Duration = Duration::from_secs(1);
@@ -234,6 +238,7 @@ impl Daemon {
             warning!("{}: {error}", path.display());
         }
         let signal = weir_kernel::generation().signal;
+        self.remember(&run_dir.join("status"));
         let words = self.options.words.iter().filter_map(|place| match Listener::open(place) {
             Ok(listener) => Some(listener),
             Err(error) => {
@@ -258,19 +263,6 @@ impl Daemon {
         }
         self.note();
         Ok(wakes)
-    }
-
-    fn publish(&mut self, run_dir: &Path) {
-        match Published::open(&run_dir.join("generation")) {
-            Ok(published) => {
-                self.status.generation = published.generation();
-                if let Err(error) = hooks::skip(&run_dir.join("hooks-done"), published.generation()) {
-                    debug!("{}: {error}", run_dir.display());
-                }
-                self.published = Some(published);
-            }
-            Err(error) => warning!("the generation number is not published: {error}"),
-        }
     }
 
     /// Has the kernel wake whoever polls when its estimate falls below the watermark.
@@ -346,7 +338,8 @@ impl Daemon {
                 self.fed("the kernel was not ready");
             }
             Phase::Watermark | Phase::Schedule => {
-                let why = if self.feeder.rounds == 0 { "the daemon was started" } else { "schedule" };
+                let first = self.status.reseeded.is_none();
+                let why = if first { "the daemon was started" } else { "schedule" };
                 if self.phase == Phase::Watermark {
                     self.feeder.top_up(self.options.watermark_bits, ROUND)?;
                 }
@@ -400,73 +393,6 @@ impl Daemon {
         Ok(())
     }
 
-    /// Looks whether the machine was cloned.
-    fn look(&mut self) -> Result<(), Failure> {
-        let signal = weir_kernel::generation().signal;
-        if self.guard.as_mut().is_some_and(|guard| guard.look(signal)) {
-            self.cloned("the machine's own signal", &[])?;
-        }
-        Ok(())
-    }
-
-    fn hear(&mut self, wakes: &mut Wakes, number: usize) -> Result<(), Failure> {
-        let Some(listener) = wakes.words.get_mut(number) else { return Ok(()) };
-        let place = listener.place().to_string();
-        let mut failed = Ok(());
-        let heard = listener.take(|word: &Word| {
-            if self.guard.as_mut().is_none_or(|guard| guard.hear(word)) {
-                failed = self.cloned(&format!("the hypervisor's word at {place}"), word.nonce());
-            }
-            self.status.generation
-        });
-        if let Err(why) = heard {
-            warning!("{place} is heard no longer: {why}");
-            wakes.words.remove(number);
-        }
-        failed
-    }
-
-    /// The machine is another one now: first a new key for the kernel, then everybody is told.
-    fn cloned(&mut self, signal: &str, nonce: &[u8]) -> Result<(), Failure> {
-        self.feeder.mix(nonce)?;
-        if self.feeder.refresh(ROUND)? {
-            self.reseeded("the machine was cloned or restored");
-        }
-        if let Some(published) = &mut self.published {
-            match published.advance() {
-                Ok(generation) => self.status.generation = generation,
-                Err(error) => error!("the generation number is not published: {error}"),
-            }
-        }
-        notice!(
-            "this machine was cloned or restored ({signal}): reseeded, generation {}",
-            self.status.generation
-        );
-        self.status.cloned = event(signal);
-        self.save_seed_file(&[]);
-        self.fed("the machine was cloned or restored");
-        self.note();
-        self.run_hooks(signal);
-        Ok(())
-    }
-
-    /// In a process of its own, which takes its time and has the rights that this one gave up.
-    fn run_hooks(&self, signal: &str) {
-        let Some(dir) = &self.options.hooks else { return };
-        let started = std::env::current_exe().and_then(|program| {
-            let mut command = std::process::Command::new(program);
-            command.arg("--run-hooks").arg("--hooks").arg(dir).arg("--run-dir").arg(&self.options.run_dir);
-            command.env("WEIR_CLONE_SIGNAL", signal).stdin(std::process::Stdio::null()).spawn()
-        });
-        match started {
-            // Nobody but init has to wait for it.
-            Ok(mut child) => {
-                drop(std::thread::Builder::new().stack_size(64 * 1024).spawn(move || child.wait()))
-            }
-            Err(error) => error!("the hooks cannot be run: {error}"),
-        }
-    }
-
     fn end(&mut self) {
         self.save_seed_file(&[]);
         "ended".clone_into(&mut self.status.phase);
@@ -475,125 +401,12 @@ impl Daemon {
             let _ = std::fs::remove_file(path);
         }
     }
-
-    /// Tells systemd as soon as what waits for this daemon may go on.
-    fn tell(&mut self) {
-        let ready = self.phase != Phase::Seeding;
-        if self.told || !(ready || self.started.elapsed() >= PATIENCE) {
-            return;
-        }
-        self.told = true;
-        notify(if ready {
-            "READY=1\nSTATUS=The kernel is ready"
-        } else {
-            "READY=1\nSTATUS=The kernel is not ready"
-        });
-    }
-
-    fn fed(&mut self, why: &str) {
-        self.note_sources();
-        self.feeder.sources.rest();
-        self.status.fed = event(why);
-    }
-
-    fn reseeded(&mut self, why: &str) {
-        debug!("reseeded: {why}");
-        self.status.reseeded = event(why);
-    }
-
-    /// What is missing, by the sources' own account.
-    fn lacking(&self) -> String {
-        let states = self.feeder.sources.status();
-        let reasons = states.iter().map(|source| {
-            let source = report::source(source);
-            let why = if source.why.is_empty() { String::new() } else { format!(": {}", source.why) };
-            format!("{} is {}{why}", source.name, source.state)
-        });
-        reasons.collect::<Vec<_>>().join("; ")
-    }
-
-    /// Says which sources failed or came back since the last look.
-    fn note_sources(&mut self) {
-        let states = self.feeder.sources.status();
-        for status in &states {
-            let before = self.sources.iter().find(|source| source.name == status.name);
-            let failures = before.map_or(0, |source| source.failures);
-            let aside = before.is_some_and(|source| source.state == "set-aside");
-            match &status.state {
-                State::SetAside { why, .. } if !aside || status.failures > failures => {
-                    warning!("{} is set aside: {why}", status.name);
-                }
-                State::Healthy if aside => notice!("{} passed a new start-up test and is back", status.name),
-                _ => {}
-            }
-        }
-        self.sources = states.iter().map(report::source).collect();
-    }
-
-    fn note(&mut self) {
-        let phase = match self.phase {
-            Phase::Seeding => "seeding",
-            Phase::Watermark => "watermark",
-            Phase::Schedule => "schedule",
-        };
-        phase.clone_into(&mut self.status.phase);
-        self.status.setting = match self.phase {
-            Phase::Watermark => self.options.watermark_bits.into(),
-            _ => self.options.interval.as_secs(),
-        };
-        self.write_status();
-    }
-
-    fn write_status(&mut self) {
-        let feeder = &self.feeder;
-        (self.status.rounds, self.status.credited_bits) = (feeder.rounds, feeder.credited_bits);
-        self.status.reseeds = feeder.reseeds;
-        self.status.sources.clone_from(&self.sources);
-        let text = self.status.to_string();
-        if let Err(error) = replace(&self.options.run_dir.join("status"), text.as_bytes(), 0o644) {
-            debug!("{}: {error}", self.options.run_dir.display());
-        }
-        if let Some(path) = &self.options.metrics {
-            let text = report::metrics(&self.status, feeder.kernel.count_bits().ok());
-            if let Err(error) = replace(path, text.as_bytes(), 0o644) {
-                warning!("{}: {error}", path.display());
-            }
-        }
-    }
-
-    fn say(&self) {
-        let text = report::text(&self.status, true, clock::unix_seconds());
-        text.lines().filter(|line| !line.is_empty()).for_each(|line| notice!("{line}"));
-    }
 }
 
 fn config(options: &Options) -> Config {
     let default =
         if options.sources.is_empty() { Config::default().sources } else { options.sources.clone() };
     Config { sources: default, credit: options.credit.clone() }
-}
-
-fn event(why: &str) -> Option<Event> {
-    Some(Event { at: clock::unix_seconds(), why: why.to_owned() })
-}
-
-fn boot_id() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .map(|id| id.trim().to_owned())
-        .unwrap_or_default()
-}
-
-fn watches(signal: Signal, wakes: &Wakes) -> Vec<String> {
-    let own = match signal {
-        Signal::Counter(_) if wakes.polls_vmclock() => Some("VMClock"),
-        Signal::Counter(_) => Some("VMClock, once a minute"),
-        Signal::Forks(_) => Some("the VM generation ID, by the kernel log"),
-        _ => None,
-    };
-    own.map(str::to_owned)
-        .into_iter()
-        .chain(wakes.words.iter().map(|word| word.place().to_string()))
-        .collect()
 }
 
 impl From<PoolError> for Failure {

@@ -1,0 +1,113 @@
+//! What the daemon does when the machine has become another one.
+
+use std::path::Path;
+
+use weir_kernel::Signal;
+
+use super::account::event;
+use super::{Daemon, ROUND};
+use crate::log::{debug, error, notice, warning};
+use crate::publish::Published;
+use crate::wake::Wakes;
+use crate::word::Word;
+use crate::{Failure, hooks};
+
+impl Daemon {
+    pub(super) fn publish(&mut self, run_dir: &Path) {
+        let path = run_dir.join("generation");
+        // Before the file appears, which whoever runs the hooks sees: the first generation is no clone.
+        if !path.exists()
+            && let Err(error) = hooks::skip(&run_dir.join("hooks-done"), 1)
+        {
+            debug!("{}: {error}", run_dir.display());
+        }
+        match Published::open(&path) {
+            Ok(published) => {
+                self.status.generation = published.generation();
+                self.published = Some(published);
+            }
+            Err(error) => warning!("the generation number is not published: {error}"),
+        }
+    }
+
+    /// Looks whether the machine was cloned.
+    pub(super) fn look(&mut self) -> Result<(), Failure> {
+        let signal = weir_kernel::generation().signal;
+        if self.guard.as_mut().is_some_and(|guard| guard.look(signal)) {
+            self.cloned("the machine's own signal", &[])?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn hear(&mut self, wakes: &mut Wakes, number: usize) -> Result<(), Failure> {
+        let Some(listener) = wakes.words.get_mut(number) else { return Ok(()) };
+        let place = listener.place().to_string();
+        let mut failed = Ok(());
+        let heard = listener.take(|word: &Word| {
+            if self.guard.as_mut().is_none_or(|guard| guard.hear(word)) {
+                failed = self.cloned(&format!("the hypervisor's word at {place}"), word.nonce());
+            }
+            self.status.generation
+        });
+        if let Err(why) = heard {
+            warning!("{place} is heard no longer: {why}");
+            wakes.words.remove(number);
+        }
+        failed
+    }
+
+    /// The machine is another one now: first a new key for the kernel, then everybody is told.
+    pub(super) fn cloned(&mut self, signal: &str, nonce: &[u8]) -> Result<(), Failure> {
+        self.feeder.mix(nonce)?;
+        if self.feeder.refresh(ROUND)? {
+            self.reseeded("the machine was cloned or restored");
+        }
+        if let Some(published) = &mut self.published {
+            match published.advance() {
+                Ok(generation) => self.status.generation = generation,
+                Err(error) => error!("the generation number is not published: {error}"),
+            }
+        }
+        notice!(
+            "this machine was cloned or restored ({signal}): reseeded, generation {}",
+            self.status.generation
+        );
+        self.status.cloned = event(signal);
+        self.save_seed_file(&[]);
+        self.fed("the machine was cloned or restored");
+        self.note();
+        self.run_hooks(signal);
+        Ok(())
+    }
+
+    /// In a process of its own, which takes its time and has the rights that this one gave up.
+    pub(super) fn run_hooks(&self, signal: &str) {
+        let Some(dir) = &self.options.hooks else { return };
+        let started = std::env::current_exe().and_then(|program| {
+            let mut command = std::process::Command::new(program);
+            command.arg("--run-hooks").arg("--hooks").arg(dir).arg("--run-dir").arg(&self.options.run_dir);
+            command.env("WEIR_CLONE_SIGNAL", signal).stdin(std::process::Stdio::null()).spawn()
+        });
+        match started {
+            // Nobody but init has to wait for it.
+            Ok(mut child) => {
+                drop(std::thread::Builder::new().stack_size(64 * 1024).spawn(move || child.wait()))
+            }
+            Err(error) => error!("the hooks cannot be run: {error}"),
+        }
+    }
+}
+
+/// By what a clone would be noticed.
+pub(super) fn watches(signal: Signal, wakes: &Wakes) -> Vec<String> {
+    let own = match signal {
+        Signal::Counter(_) if wakes.polls_vmclock() => Some("VMClock"),
+        Signal::Counter(_) => Some("VMClock, once a minute"),
+        Signal::Forks(_) => Some("the VM generation ID, by the kernel log"),
+        _ => None,
+    };
+    own.map(str::to_owned)
+        .into_iter()
+        .chain(wakes.words.iter().map(|word| word.place().to_string()))
+        .collect()
+}
