@@ -198,13 +198,13 @@ fn pkg_config(folders: &Folders, version: &str) -> String {
 }
 
 /// Copies a file. What is there is replaced, not written over: programs may have it mapped.
-fn put(from: &Path, to: &Path, mode: u32) -> Result<()> {
+pub(crate) fn put(from: &Path, to: &Path, mode: u32) -> Result<()> {
     remove(to)?;
     fs::copy(from, to).with_context(|| format!("{} to {}", from.display(), to.display()))?;
     Ok(fs::set_permissions(to, fs::Permissions::from_mode(mode))?)
 }
 
-fn write(file: &Path, text: &str) -> Result<()> {
+pub(crate) fn write(file: &Path, text: &str) -> Result<()> {
     remove(file)?;
     fs::write(file, text).with_context(|| file.display().to_string())
 }

@@ -12,6 +12,7 @@
 mod bench;
 mod fuzz;
 mod install;
+mod install_feed;
 mod layers;
 mod lint;
 mod packages;
@@ -45,6 +46,8 @@ enum Command {
     Bench(bench::Args),
     /// Build libweir and install it with its header, pkg-config file and Lua module
     InstallFfi(install::Args),
+    /// Build weir-feed and install it with its units, hooks and manual page
+    InstallFeed(install_feed::Args),
     /// Send requests at a fixed rate (a part of `bench`, in a process of its own)
     #[command(hide = true)]
     Pace(bench::PaceArgs),
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::InstallFfi(args) => install::run(&args),
+        Command::InstallFeed(args) => install_feed::run(&args),
         Command::Pace(args) => bench::pace(&args),
     };
     outcome.unwrap_or_else(|error| {

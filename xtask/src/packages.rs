@@ -41,6 +41,7 @@ pub(crate) const TEST: &[Package] = &[
     package("slapd", "slapd"), // the directory that ldap-auth asks
     package("node", "nodejs"), // runs the provider that openid-connect asks
     package("npm", "npm"),     // fetches it
+    package("/usr/lib/systemd/systemd", "systemd"), // the sandbox that weir-feed is tested in
 ];
 
 /// For `cargo xtask bench proxy`.
@@ -77,6 +78,9 @@ pub(crate) const BENCH_LUA: &[Package] = &[
 /// For `cargo xtask install-ffi`.
 pub(crate) const INSTALL_FFI: &[Package] =
     &[package("cc", "gcc"), package("ld", "binutils"), package("objcopy", "binutils")];
+
+/// For `cargo xtask install-feed`.
+pub(crate) const INSTALL_FEED: &[Package] = &[package("cc", "gcc"), package("strip", "binutils")];
 
 /// For `cargo xtask fuzz`: libFuzzer is C++.
 pub(crate) const FUZZ: &[Package] = &[package("c++", "g++")];

@@ -6,11 +6,13 @@ use crate::kernel::LATE;
 use crate::remedy::{early_source, in_container};
 use crate::report::{Finding, Verdict};
 use crate::sources::early_sources;
+use crate::weir_feed;
 
 pub(crate) fn findings(host: &Host) -> Vec<Finding> {
     let Ok(processes) = &host.processes else { return Vec::new() };
     let mut findings: Vec<Finding> =
         processes.daemons.iter().map(|(daemon, process)| judge(host, *daemon, process)).collect();
+    findings.extend(weir_feed::findings(host));
     findings.extend(needed(host, !processes.daemons.is_empty()));
     findings
 }

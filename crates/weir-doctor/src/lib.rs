@@ -28,6 +28,7 @@ mod sources;
 mod text;
 mod virtualization;
 mod waiting;
+mod weir_feed;
 
 use weir_kernel::host::Host;
 

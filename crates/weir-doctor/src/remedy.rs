@@ -5,7 +5,7 @@ use weir_kernel::host::{Host, Hypervisor};
 /// Gives a guest of KVM the hypervisor's generator.
 const VIRTIO_RNG: &str = "virt-xml GUEST --add-device --rng /dev/urandom  # on the hypervisor";
 /// Feeds the kernel from the CPU's timing. Measured: it makes kernels ready that would wait for ever, old and new.
-const FEEDER: &str = "systemctl enable --now jitterentropy  # from the package jitterentropy-rngd";
+const FEEDER: &str = "systemctl enable --now weir-feed";
 
 /// How to give this host's kernel an early source of entropy.
 pub(crate) fn early_source(host: &Host) -> &'static str {

@@ -337,6 +337,14 @@ mod tests {
     }
 
     #[test]
+    fn the_manual_page_names_every_option() {
+        let page = include_str!("../../../packaging/weir-feed/weir-feed.8").replace("\\-", "-");
+        for option in OPTIONS {
+            assert!(page.contains(&format!("--{}", option.long)), "--{}", option.long);
+        }
+    }
+
+    #[test]
     fn help_names_every_option_and_every_source() {
         let help = help();
         assert!(OPTIONS.iter().all(|option| help.contains(option.long)));

@@ -208,6 +208,60 @@ fn each_daemon_is_judged_by_what_it_does_here() {
 }
 
 #[test]
+fn weir_feed_is_judged_by_its_own_account() {
+    use weir_kernel::host::FeedStatus;
+    use weir_kernel::host::feed::{Event, FeedSource};
+    let mut host = host("kvm-virtio-rng");
+    let now = *host.kernel.now.as_ref().unwrap();
+    host.kernel.boot_id = Ok("a boot".to_owned());
+    let source = |name: &str, state: &str| FeedSource {
+        name: name.to_owned(),
+        state: state.to_owned(),
+        claim: 1.0,
+        ..FeedSource::default()
+    };
+    let status = FeedStatus {
+        pid: 7,
+        boot_id: "a boot".to_owned(),
+        phase: "schedule".to_owned(),
+        setting: 600,
+        started: now - 5000,
+        generation: 1,
+        reseeded: Some(Event { at: now - 300, why: "schedule".to_owned() }),
+        sources: vec![source("jitter", "healthy")],
+        ..FeedStatus::default()
+    };
+    let process = Process { pid: 7, name: "weir-feed".to_owned() };
+    host.processes.as_mut().unwrap().daemons = vec![(Daemon::WeirFeed, process)];
+    let mut judged = |id: &str, change: &dyn Fn(&mut FeedStatus)| {
+        let mut status = status.clone();
+        change(&mut status);
+        host.feed = Ok(status);
+        verdict(&host, id)
+    };
+    let main = "daemons.weir-feed";
+    assert_eq!(judged(main, &|_| {}), Some(Verdict::Ok));
+    assert_eq!(judged("daemons.weir-feed-source", &|_| {}), None);
+    assert_eq!(judged("daemons.weir-feed-note", &|_| {}), None);
+    let late = |status: &mut FeedStatus| status.reseeded.as_mut().unwrap().at = now - 1801;
+    assert_eq!(judged(main, &late), Some(Verdict::Warning));
+    assert_eq!(judged(main, &|status| status.phase = "seeding".to_owned()), Some(Verdict::Warning));
+    assert_eq!(judged(main, &|status| status.pid = 8), Some(Verdict::Warning), "it died");
+    let ended = |status: &mut FeedStatus| {
+        status.pid = 8;
+        status.phase = "ended".to_owned();
+    };
+    assert_eq!(judged(main, &ended), None);
+    assert_eq!(judged(main, &|status| status.boot_id = "another".to_owned()), None);
+    let aside = |status: &mut FeedStatus| status.sources.push(source("rdseed", "set-aside"));
+    assert_eq!(judged("daemons.weir-feed-source", &aside), Some(Verdict::Note));
+    let alone = |status: &mut FeedStatus| status.sources = vec![source("rdseed", "set-aside")];
+    assert_eq!(judged("daemons.weir-feed-source", &alone), Some(Verdict::Warning));
+    let note = |status: &mut FeedStatus| status.notes.push("no seed is saved".to_owned());
+    assert_eq!(judged("daemons.weir-feed-note", &note), Some(Verdict::Note));
+}
+
+#[test]
 fn a_host_that_lacks_and_is_fed_is_not_told_to_get_a_daemon() {
     let mut fed = host("old-drained");
     assert_eq!(verdict(&fed, "daemons.needed"), Some(Verdict::Warning));

@@ -66,6 +66,8 @@ pub enum SeedKeeper {
     SystemdBoot,
     /// Ubuntu's pollinate, which marks that it ran.
     Pollinate,
+    /// weir-feed, which credits it only on the machine that saved it.
+    WeirFeed,
 }
 
 /// A seed file, or the place where it would be.
@@ -93,6 +95,7 @@ const PLACES: &[(&str, SeedKeeper)] = &[
     ("/efi/loader/random-seed", SeedKeeper::SystemdBoot),
     ("/boot/efi/loader/random-seed", SeedKeeper::SystemdBoot),
     ("/var/cache/pollinate/seeded", SeedKeeper::Pollinate),
+    ("/var/lib/weir-feed/seed", SeedKeeper::WeirFeed),
 ];
 
 /// The seed files that are there, and those places that could not be looked at.
@@ -107,6 +110,7 @@ pub(super) fn seed_files(root: &Root) -> Vec<SeedFile> {
                 Err(other) => Err(other),
             },
             SeedKeeper::SeedRng => Ok(path.ends_with("seed.credit")),
+            SeedKeeper::WeirFeed => Ok(true),
             _ => Ok(false),
         };
         SeedFile { path, keeper, meta, creditable }
