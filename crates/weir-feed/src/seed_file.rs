@@ -143,6 +143,11 @@ fn open_private(path: &std::path::Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("not a regular file")) }
 }
 
+/// Whether these bytes are a seed file of this daemon's.
+pub(crate) fn is_whole(bytes: &[u8]) -> bool {
+    parse(bytes).is_some()
+}
+
 struct Content<'a> {
     ready: bool,
     machine: [u8; 32],
