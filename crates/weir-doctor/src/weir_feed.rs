@@ -6,7 +6,6 @@
 use weir_kernel::host::feed::{Event, FeedSource};
 use weir_kernel::host::{Daemon, FeedStatus, Host};
 
-use crate::remedy::seconds;
 use crate::report::{Finding, Verdict};
 
 /// So many intervals without a reseed are too many.
@@ -90,12 +89,8 @@ fn last(host: &Host, status: &FeedStatus) -> Finding {
 
 /// What it last did.
 fn did(host: &Host, status: &FeedStatus) -> String {
-    let ago = |event: &Event| {
-        let since = host.kernel.now.as_ref().ok().and_then(|now| u64::try_from(now - event.at).ok());
-        since.map_or_else(String::new, |since| {
-            format!(" {} ago", seconds(std::time::Duration::from_secs(since)))
-        })
-    };
+    let now = host.kernel.now.as_ref().ok();
+    let ago = |event: &Event| now.map_or_else(String::new, |now| format!(" {}", event.ago(*now)));
     match (&status.cloned, &status.reseeded) {
         (Some(clone), Some(last)) if clone.at >= last.at => {
             format!("weir-feed answered a clone of this machine{} ({})", ago(clone), clone.why)

@@ -25,7 +25,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use weir_kernel::host::{FeedStatus, published};
+use weir_kernel::host::{Daemon, FeedStatus, Processes, Root, published};
 
 use crate::options::{Command, Options};
 
@@ -91,18 +91,14 @@ fn status(options: &Options) -> Result<(), Failure> {
         .map_err(|error| Failure::NoDaemon(format!("no daemon has run here: {}: {error}", path.display())))?;
     let status = FeedStatus::parse(&text)
         .ok_or_else(|| Failure::Failed(format!("{} is no status of weir-feed", path.display())))?;
-    let runs = status.phase != "ended" && is_daemon(status.pid);
+    let running = Processes::is_running(&Root::live(), Daemon::WeirFeed, status.pid);
+    let runs = status.phase != "ended" && running;
     print(&if options.json {
         format!("{:#}\n", report::json(&status, runs))
     } else {
         report::text(&status, runs, weir_kernel::clock::unix_seconds())
     })?;
     if runs { Ok(()) } else { Err(Failure::NoDaemon("no daemon runs".to_owned())) }
-}
-
-/// Whether the process is still that daemon, and not another that was given its number.
-fn is_daemon(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "weir-feed")
 }
 
 fn run_hooks(options: &Options) -> Result<(), Failure> {

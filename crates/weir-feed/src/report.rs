@@ -29,13 +29,14 @@ pub(crate) fn source(status: &weir_entropy::Status) -> FeedSource {
 /// For people.
 pub(crate) fn text(status: &FeedStatus, runs: bool, now: i64) -> String {
     let mut text = String::new();
+    let started = Event { at: status.started, why: String::new() };
     let mut line = |key: &str, value: &str| {
         let _ = writeln!(text, "{key:<12}{value}");
     };
     match (runs, status.phase.as_str()) {
         (true, _) => line(
             "weir-feed",
-            &format!("{}, process {}, started {}", status.version, status.pid, ago(now, status.started)),
+            &format!("{}, process {}, started {}", status.version, status.pid, started.ago(now)),
         ),
         (false, "ended") => line("weir-feed", &format!("{}, ended as it should", status.version)),
         (false, _) => {
@@ -49,7 +50,7 @@ pub(crate) fn text(status: &FeedStatus, runs: bool, now: i64) -> String {
         None => line("kernel", "NOT READY"),
     }
     let event =
-        |event: &Option<Event>| event.as_ref().map(|event| format!("{}: {}", ago(now, event.at), event.why));
+        |event: &Option<Event>| event.as_ref().map(|event| format!("{}: {}", event.ago(now), event.why));
     line("fed", &event(&status.fed).unwrap_or_else(|| "not yet".to_owned()));
     line("reseeded", &event(&status.reseeded).unwrap_or_else(|| "not yet".to_owned()));
     let totals = (status.rounds, status.credited_bits, status.reseeds);
@@ -102,15 +103,6 @@ fn mode(status: &FeedStatus) -> String {
         }
         "seeding" => "makes the kernel ready".to_owned(),
         other => other.to_owned(),
-    }
-}
-
-fn ago(now: i64, then: i64) -> String {
-    match now.saturating_sub(then) {
-        seconds @ ..120 => format!("{} s ago", seconds.max(0)),
-        seconds @ ..7200 => format!("{} min ago", seconds / 60),
-        seconds @ ..172_800 => format!("{} h ago", seconds / 3600),
-        seconds => format!("{} days ago", seconds / 86_400),
     }
 }
 

@@ -102,8 +102,8 @@ impl Daemon {
 pub(super) fn watches(signal: Signal, wakes: &Wakes) -> Vec<String> {
     let own = match signal {
         Signal::Counter(_) if wakes.polls_vmclock() => Some("VMClock"),
-        Signal::Counter(_) => Some("VMClock, once a minute"),
-        Signal::Forks(_) => Some("the VM generation ID, by the kernel log"),
+        Signal::Counter(_) => Some("VMClock (looked at once a minute)"),
+        Signal::Forks(_) => Some("the VM generation ID (kernel log)"),
         _ => None,
     };
     own.map(str::to_owned)

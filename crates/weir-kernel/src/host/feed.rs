@@ -22,6 +22,19 @@ pub struct Event {
     pub why: String,
 }
 
+impl Event {
+    /// How long ago it was, in the largest unit that still says something.
+    #[must_use]
+    pub fn ago(&self, now: i64) -> String {
+        match now.saturating_sub(self.at) {
+            seconds @ ..120 => format!("{} s ago", seconds.max(0)),
+            seconds @ ..7200 => format!("{} min ago", seconds / 60),
+            seconds @ ..172_800 => format!("{} h ago", seconds / 3600),
+            seconds => format!("{} days ago", seconds / 86_400),
+        }
+    }
+}
+
 /// A source of noise.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FeedSource {

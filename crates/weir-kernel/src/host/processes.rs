@@ -72,6 +72,14 @@ pub struct Processes {
 }
 
 impl Processes {
+    /// Whether a process of this number runs that is such a daemon.
+    #[must_use]
+    pub fn is_running(root: &Root, daemon: Daemon, pid: u32) -> bool {
+        let name = root.line(&format!("/proc/{pid}/comm"));
+        let known = name.is_ok_and(|name| DAEMONS.contains(&(name.as_str(), daemon)));
+        known && !is_over(root, pid)
+    }
+
     pub(super) fn read(root: &Root) -> Fact<Self> {
         let mut found = Self::default();
         let pids: Vec<u32> = root.list("/proc")?.iter().filter_map(|name| name.parse().ok()).collect();
@@ -85,6 +93,9 @@ impl Processes {
 
     fn look_at(&mut self, root: &Root, pid: u32) {
         let Ok(name) = root.line(&format!("/proc/{pid}/comm")) else { return };
+        if is_over(root, pid) {
+            return;
+        }
         let process = || Process { pid, name: name.chars().filter(|c| !c.is_control()).take(15).collect() };
         if let Some((_, daemon)) = DAEMONS.iter().find(|(known, _)| *known == name) {
             self.daemons.push((*daemon, process()));
@@ -124,8 +135,18 @@ fn wait(root: &Root, pid: u32) -> Wait {
 /// By the flag PF_KTHREAD, the seventh field after the name in parentheses.
 fn is_kernel_thread(root: &Root, pid: u32) -> bool {
     const PF_KTHREAD: u64 = 0x0020_0000;
-    let stat = root.line(&format!("/proc/{pid}/stat")).unwrap_or_default();
-    let fields = stat.rsplit_once(')').map(|(_, rest)| rest.split_ascii_whitespace());
-    let flags = fields.and_then(|mut fields| fields.nth(6)?.parse::<u64>().ok());
+    let flags = stat_field(root, pid, 6).and_then(|field| field.parse::<u64>().ok());
     flags.is_some_and(|flags| flags & PF_KTHREAD != 0)
+}
+
+/// Whether it has ended, and is listed only until its parent looks: the first field after the name.
+fn is_over(root: &Root, pid: u32) -> bool {
+    stat_field(root, pid, 0).is_some_and(|state| state == "Z" || state == "X")
+}
+
+/// A field of the process's status, counted from the one after its name, which may hold anything.
+fn stat_field(root: &Root, pid: u32, number: usize) -> Option<String> {
+    let stat = root.line(&format!("/proc/{pid}/stat")).ok()?;
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_ascii_whitespace().nth(number).map(str::to_owned)
 }
