@@ -130,11 +130,14 @@ impl Page {
 
     /// Maps the number that weir-feed publishes. Its file is replaced by nobody but root, and not within a boot.
     fn published() -> Option<Self> {
-        let file = Root::live().open(published::PATH, libc::O_RDONLY).ok()?;
+        Self::published_in(&Root::live().open(published::PATH, libc::O_RDONLY).ok()?)
+    }
+
+    fn published_in(file: &File) -> Option<Self> {
         let meta = file.metadata().ok()?;
         // A mapping beyond a file's end is a fault; and who can write it could cut it short.
         let safe = meta.len() == published::BYTES as u64 && meta.uid() == 0 && meta.mode() & 0o022 == 0;
-        let page = Self::map(&file).ok().filter(|_| safe)?;
+        let page = Self::map(file).ok().filter(|_| safe)?;
         page.number()?;
         Some(page)
     }
@@ -219,5 +222,46 @@ impl Log {
                 _ => return Signal::Forks(self.forks),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{FileExt, PermissionsExt};
+
+    const HERE: Generation = Generation { signal: Signal::Forks(1), published: Some(1) };
+
+    #[test]
+    fn a_daemon_that_was_started_in_between_is_no_clone() {
+        let before = Generation { published: None, ..HERE };
+        assert!(!HERE.differs_from(&before) && !before.differs_from(&HERE));
+        assert!(Generation { published: Some(2), ..HERE }.differs_from(&HERE));
+        assert!(Generation { signal: Signal::Forks(2), ..HERE }.differs_from(&HERE));
+        assert!(!Generation { signal: Signal::Unseen, published: None }.tells());
+        assert!(Generation { signal: Signal::Denied, published: Some(1) }.tells());
+    }
+
+    #[test]
+    fn a_published_number_is_read_where_it_changes_and_only_from_root() {
+        let path = std::env::temp_dir().join(format!("weir-generation-{}", std::process::id()));
+        std::fs::write(&path, published::format(5)).unwrap();
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let number = |page: &Option<Page>| page.as_ref().and_then(Page::number);
+        file.set_permissions(std::fs::Permissions::from_mode(0o644)).unwrap();
+        let page = Page::published_in(&file);
+        if file.metadata().unwrap().uid() == 0 {
+            assert_eq!(number(&page), Some(5));
+            file.write_all_at(&6_u64.to_le_bytes(), published::AT as u64).unwrap();
+            assert_eq!(number(&page), Some(6));
+        } else {
+            assert!(page.is_none());
+        }
+        file.set_permissions(std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(Page::published_in(&file).is_none(), "who could write it could cut it short");
+        file.set_permissions(std::fs::Permissions::from_mode(0o644)).unwrap();
+        file.set_len(63).unwrap();
+        assert!(Page::published_in(&file).is_none());
     }
 }
