@@ -75,7 +75,7 @@ impl Guard {
         };
         self.words.iter().for_each(|digest| text.push_str(&format!("word {digest}\n")));
         if let Err(error) = replace(&self.path, text.as_bytes(), 0o600) {
-            crate::log::warning!("{}: {error}", self.path.display());
+            crate::log::debug!("{}: {error}", self.path.display());
         }
     }
 }

@@ -21,7 +21,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha256, Sha512};
@@ -119,6 +119,7 @@ impl SeedFile {
         hash.update(fresh.as_slice());
         let seed: Zeroizing<[u8; SEED]> = Zeroizing::new(hash.finalize().into());
         let file = format(&seed, ready, self.machine);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
         let beside = self.dir.join("seed.new");
         match fs::remove_file(&beside) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

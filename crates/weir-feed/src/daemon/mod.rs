@@ -231,6 +231,8 @@ impl Daemon {
         let run_dir = self.options.run_dir.clone();
         if let Err(error) = std::fs::create_dir_all(&run_dir) {
             warning!("{}: {error}; status and generation are not published", run_dir.display());
+        } else {
+            self.publish(&run_dir);
         }
         if let Some(path) = &self.options.pid_file
             && let Err(error) = std::fs::write(path, format!("{}\n", self.status.pid))
@@ -254,7 +256,6 @@ impl Daemon {
         }
         // From here on nothing needs any other right.
         self.feeder.kernel.reduce()?;
-        self.publish(&run_dir);
         self.status.watches = watches(signal, &wakes);
         let (guard, cloned) = Guard::open(run_dir.join("guard"), signal);
         self.guard = Some(guard);

@@ -35,7 +35,6 @@ impl Daemon {
     fn start(dir: tempfile::TempDir, more: &[&str]) -> Self {
         let mut command = feed();
         command.arg("--run-dir").arg(dir.path().join("run")).arg("--state-dir").arg(dir.path().join("state"));
-        fs::create_dir_all(dir.path().join("state")).unwrap();
         let child = command.args(more).stderr(Stdio::null()).spawn().unwrap();
         let daemon = Self { child, dir };
         daemon.until(|status| status["phase"] != "ended" && status["pid"] == daemon.child.id());
@@ -120,7 +119,6 @@ fn this_kernel_is_fed_and_reseeded() {
         testkit::skip!("this process may not feed this kernel");
     }
     let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("state")).unwrap();
     let metrics = dir.path().join("metrics.prom");
     let daemon = Daemon::start(dir, &["--metrics", metrics.to_str().unwrap()]);
     let status = daemon.until(|status| status["phase"] == "schedule" || status["phase"] == "watermark");
