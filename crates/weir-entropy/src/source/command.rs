@@ -24,7 +24,7 @@ pub(super) const KIND: Kind = Kind {
     },
     tested_bits: STANDSTILL_BITS,
     timing: false,
-    pace: Pace::Slow,
+    pace: Pace::Slow { patience_ms: 500 },
     default: Use::Named,
     open: |spec| {
         let source = Program { spec: spec.clone(), dying: None };

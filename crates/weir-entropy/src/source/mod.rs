@@ -43,7 +43,10 @@ pub enum Pace {
     Fast,
     /// A few samples at a time. Asked once a batch if others suffice; its start-up test goes on over several batches
     /// and outlasts a rest.
-    Slow,
+    Slow {
+        /// How long it may take when it is asked. It holds up the batch, also at boot.
+        patience_ms: u64,
+    },
 }
 
 /// A kind of source: an entry of [`KINDS`].
