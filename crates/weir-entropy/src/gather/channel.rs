@@ -70,6 +70,8 @@ pub(super) struct Channel {
 
 enum Phase {
     Closed,
+    /// Closed in good standing.
+    Resting,
     Absent(String),
     Open(Box<dyn Source>),
     /// Nothing more is asked of it in this batch.
@@ -147,7 +149,7 @@ impl Channel {
     /// Opens the source if it is closed, or was set aside for long enough.
     pub(super) fn open_if_due(&mut self, now: Instant) {
         let due = match self.phase {
-            Phase::Closed => true,
+            Phase::Closed | Phase::Resting => true,
             Phase::SetAside { until, .. } => now >= until,
             _ => false,
         };
@@ -276,7 +278,8 @@ impl Channel {
     /// Closes the device. What a fast source passed is forgotten with it.
     pub(super) fn rest(&mut self) {
         if matches!(self.phase, Phase::Open(_) | Phase::Waiting(_)) {
-            self.phase = Phase::Closed;
+            let good = self.watch.as_ref().is_some_and(Monitor::is_good);
+            self.phase = if good { Phase::Resting } else { Phase::Closed };
             if self.patience().is_none() {
                 self.watch = None;
             }
@@ -304,6 +307,7 @@ impl Channel {
                 State::SetAside { since: *since, why: why.clone(), retry_at: *since + *pause }
             }
             Phase::Closed => State::NotOpened,
+            Phase::Resting => State::Resting,
             Phase::Open(_) | Phase::Waiting(_) => {
                 if self.watch.as_ref().is_some_and(Monitor::is_good) {
                     State::Healthy

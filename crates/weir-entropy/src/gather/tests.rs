@@ -337,7 +337,7 @@ fn rest_closes_all_and_fast_sources_begin_anew() {
         gatherer.gather(64, ENOUGH);
     }
     gatherer.rest();
-    assert!(gatherer.status().iter().all(|status| status.state == State::NotOpened));
+    assert!(gatherer.status().iter().all(|status| status.state == State::Resting));
     let before: Vec<u64> = gatherer.status().iter().map(|status| status.samples).collect();
     gatherer.gather(64, ENOUGH);
     assert!(gatherer.status().iter().all(|status| status.state == State::Healthy));

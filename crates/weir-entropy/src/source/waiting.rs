@@ -33,9 +33,23 @@ pub(super) fn read(
     out: &mut [u8],
     deadline: Instant,
 ) -> Result<usize, SourceError> {
+    match read_answer(file, out, deadline, false) {
+        Ok(0) => Err(SourceError::Ended),
+        other => other,
+    }
+}
+
+/// Reads what is there before the deadline. Where `wait_for_some`, no bytes mean that there are none yet, which is how
+/// the TPM's driver says so; else they mean the end.
+pub(super) fn read_answer(
+    file: &mut (impl Read + AsRawFd),
+    out: &mut [u8],
+    deadline: Instant,
+    wait_for_some: bool,
+) -> Result<usize, SourceError> {
     loop {
         match file.read(out) {
-            Ok(0) => return Err(SourceError::Ended),
+            Ok(0) if wait_for_some => wait_readable(&*file, deadline)?,
             Ok(count) => return Ok(count),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => wait_readable(&*file, deadline)?,
