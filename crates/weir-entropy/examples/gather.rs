@@ -1,5 +1,5 @@
 //! `gather BITS [SOURCE ...]`: gathers as the daemon does, from the sources named or from all that make sense by
-//! themselves, and prints the account: no bytes.
+//! themselves, and prints the account and its own memory, and no bytes.
 
 use std::error::Error;
 use std::io::Write;
@@ -21,6 +21,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let took = begin.elapsed();
     let mut out = std::io::stdout().lock();
     writeln!(out, "{} bits in {} blocks after {took:?}", batch.credit_bits(), batch.blocks().count())?;
+    let memory = std::fs::read_to_string("/proc/self/status")?;
+    for line in memory.lines().filter(|line| line.starts_with("VmHWM") || line.starts_with("VmRSS")) {
+        writeln!(out, "{line}")?;
+    }
     for status in gatherer.status() {
         let measured = status.measured.map_or("-".to_owned(), |bits| format!("{bits:.2}"));
         let (name, state) = (&status.name, status.state.word());

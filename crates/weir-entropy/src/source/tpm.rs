@@ -28,7 +28,7 @@ pub(super) const KIND: Kind = Kind {
     // A generator's output looks full, so faults show against more than it is credited with.
     tested_bits: 4.0,
     timing: false,
-    pace: Pace::Slow { patience_ms: 50 },
+    pace: Pace::Slow { patience_ms: 30 },
     default: Use::Always,
     open: |spec| {
         let device = waiting::open("/dev/tpmrm0", true)?;

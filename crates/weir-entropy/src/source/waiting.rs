@@ -39,6 +39,23 @@ pub(super) fn read(
     }
 }
 
+/// Reads until `out` is full, the deadline comes or the end does: one byte at least.
+pub(super) fn fill(
+    file: &mut (impl Read + AsRawFd),
+    out: &mut [u8],
+    deadline: Instant,
+) -> Result<usize, SourceError> {
+    let mut done = 0;
+    while done < out.len() {
+        match read(file, &mut out[done..], deadline) {
+            Ok(count) => done += count,
+            Err(SourceError::Ended | SourceError::Dry) if done > 0 => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
 /// Reads what is there before the deadline. Where `wait_for_some`, no bytes mean that there are none yet, which is how
 /// the TPM's driver says so; else they mean the end.
 pub(super) fn read_answer(
