@@ -105,7 +105,7 @@ fn sources(status: &FeedStatus) -> Option<Finding> {
     let aside: Vec<&FeedSource> =
         status.sources.iter().filter(|source| source.state == "set-aside").collect();
     let first = aside.first()?;
-    let healthy = status.sources.iter().any(|source| source.state == "healthy" && source.claim > 0.0);
+    let healthy = status.sources.iter().any(|source| source.is_good() && source.claim > 0.0);
     let names: Vec<String> = aside.iter().map(|source| source.name.clone()).collect();
     Some(
         Finding::new(

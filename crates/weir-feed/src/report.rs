@@ -197,7 +197,7 @@ pub(crate) fn metrics(status: &FeedStatus, available_bits: Option<u32>) -> Strin
         }
     };
     each("healthy", "gauge", "Whether the source passes its tests.", |source| {
-        f64::from(u8::from(source.state == "healthy"))
+        f64::from(u8::from(source.is_good()))
     });
     each("set_aside", "gauge", "Whether the source was set aside by its tests.", |source| {
         f64::from(u8::from(source.state == "set-aside"))

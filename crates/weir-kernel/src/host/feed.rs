@@ -22,6 +22,14 @@ pub struct Event {
     pub why: String,
 }
 
+impl FeedSource {
+    /// Whether it passed its tests, and failed none since.
+    #[must_use]
+    pub fn is_good(&self) -> bool {
+        self.state == "healthy" || self.state == "resting"
+    }
+}
+
 impl Event {
     /// How long ago it was, in the largest unit that still says something.
     #[must_use]
@@ -40,7 +48,7 @@ impl Event {
 pub struct FeedSource {
     /// As the command line names it.
     pub name: String,
-    /// `absent`, `idle`, `starting`, `healthy`, `set-aside`.
+    /// `not-opened`, `absent`, `starting-up`, `healthy`, `resting`, `set-aside`.
     pub state: String,
     /// Bits of min-entropy that are claimed of a sample.
     pub claim: f64,
