@@ -1,0 +1,3 @@
+//! The tests against published results and against the figures of other programs.
+
+mod sp800_22;
