@@ -39,6 +39,25 @@ pub fn igamc(a: f64, x: f64) -> f64 {
     tail.clamp(0.0, 1.0)
 }
 
+/// The probability that chi-square with `freedom` degrees of freedom is as far out as `chi_square`, to either side: frequencies
+/// can also be too even.
+pub fn chi_square_two_sided(chi_square: f64, freedom: f64) -> f64 {
+    let (above, below) = (chi_square_above(chi_square, freedom), igam(freedom / 2.0, chi_square / 2.0));
+    (2.0 * above.min(below)).min(1.0)
+}
+
+/// The lower regularized incomplete gamma function P(a, x) for a and x above 0.
+fn igam(a: f64, x: f64) -> f64 {
+    let below_mean = x.is_finite() && a.is_finite() && x > 0.0 && x < a + 1.0;
+    if below_mean {
+        (front(a, x) * series(a, x)).min(1.0)
+    } else if x <= 0.0 {
+        0.0
+    } else {
+        1.0 - igamc(a, x)
+    }
+}
+
 /// The sum of x^k / ((a+1)...(a+k)), that is P(a, x) over [`front`].
 fn series(a: f64, x: f64) -> f64 {
     let (mut term, mut sum, mut denominator) = (1.0, 1.0, a);
@@ -176,9 +195,7 @@ pub fn poisson_at_least(hits: u64, mean: f64) -> f64 {
     if mean <= 0.0 {
         return 0.0;
     }
-    // P(a, x) itself where it is small: one minus its complement would lose all digits.
-    let a = hits as f64;
-    if mean < a + 1.0 { (front(a, mean) * series(a, mean)).min(1.0) } else { 1.0 - igamc(a, mean) }
+    igam(hits as f64, mean)
 }
 
 #[cfg(test)]

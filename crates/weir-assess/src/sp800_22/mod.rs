@@ -305,3 +305,17 @@ fn at_least(bits: Bits, needed: usize) -> Result<(), Skip> {
 fn chi_square(counts: &[u32], odds: &[f64], n: f64) -> f64 {
     counts.iter().zip(odds).map(|(count, odds)| (f64::from(*count) - n * odds).powi(2) / (n * odds)).sum()
 }
+
+/// The p-values with names that tell those of one test apart.
+pub fn p_values(results: &[TestResult]) -> Vec<crate::verdict::Named> {
+    let of = |result: &TestResult| {
+        let many = result.p_values.len() > 1;
+        let name = result.test.name();
+        let named = move |(at, p_value): (usize, &f64)| crate::verdict::Named {
+            name: if many { format!("SP 800-22 {name} {}", at + 1) } else { format!("SP 800-22 {name}") },
+            p_value: *p_value,
+        };
+        result.p_values.iter().enumerate().map(named).collect::<Vec<_>>()
+    };
+    results.iter().flat_map(of).collect()
+}

@@ -1,3 +1,4 @@
 //! The tests against published results and against the figures of other programs.
 
+mod battery;
 mod sp800_22;
