@@ -1,0 +1,3 @@
+//! The crate as a daemon uses it.
+
+mod live;
