@@ -1,0 +1,3 @@
+//! What the crate says, against published results.
+
+mod sp800_90b;
