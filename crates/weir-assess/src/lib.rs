@@ -6,4 +6,5 @@ pub mod fips140_2;
 pub mod probability;
 pub mod repeats;
 pub mod sp800_22;
+pub mod sp800_90b;
 pub mod verdict;

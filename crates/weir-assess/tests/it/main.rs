@@ -2,3 +2,4 @@
 
 mod battery;
 mod sp800_22;
+mod sp800_90b;
