@@ -3,6 +3,7 @@
 pub mod battery;
 pub mod ent;
 pub mod fips140_2;
+pub mod plot;
 pub mod probability;
 pub mod repeats;
 pub mod sp800_22;

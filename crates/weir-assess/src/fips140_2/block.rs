@@ -1,17 +1,12 @@
-//! One block: counts that all five tests need, from words of 64 bits and without a branch on the data.
+//! One block: counts that all five tests need, in two look-ups a byte and without a branch on the data.
 //!
-//! Runs are counted by shifting: with `x` the bits of one kind, `x & x<<1 & ... & x<<(k-1)` has a one wherever `k` of them
-//! begin, and of those the beginnings of runs are where the bit before is of the other kind. What a shift needs of the next
-//! word is taken from it, so each step is a plain loop over two arrays, which compilers turn into vector instructions.
+//! Runs that end within a byte depend on that byte and on the run that reached into it. How long that one was, as far as it
+//! matters (six or more are one class), the byte before says alone: a byte of equal bits has eight of them. So no
+//! look-up waits for the one before, and a table of a byte's runs by that state gives all counts at once, packed into one number.
+
+use std::sync::LazyLock;
 
 use super::{BLOCK_BYTES, Failures, Test};
-
-/// Words of a block: 312 and a half.
-const WORDS: usize = 313;
-/// A block, the first bit in the highest place; after the last bit come zeros.
-type Words = [u64; WORDS];
-/// The bits of the last word that are in the block.
-const LAST_MASK: u64 = !0 << 32;
 
 /// What the tests judge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,74 +46,91 @@ impl Counts {
 
 /// Counts everything in a block.
 pub(super) fn count(block: &[u8; BLOCK_BYTES]) -> Counts {
-    let ones = words(block);
-    let mut zeros = ones.map(|word| !word);
-    zeros[WORDS - 1] &= LAST_MASK;
-    let (zero_runs, long_zeros) = runs(&zeros);
-    let (one_runs, long_ones) = runs(&ones);
+    let nibbles = nibbles(block);
+    let (words, _) = block.as_chunks::<4>();
     Counts {
-        ones: ones_in(&ones),
-        nibbles: nibbles(block),
-        runs: [zero_runs, one_runs],
-        long_run: long_zeros || long_ones,
-        repeats: has_repeated_words(&ones),
-        first_word: (ones[0] >> 32) as u32,
-        last_word: (ones[WORDS - 1] >> 32) as u32,
+        ones: nibbles.iter().zip(0u32..).map(|(count, nibble)| count * nibble.count_ones()).sum(),
+        nibbles,
+        runs: runs(block),
+        long_run: has_long_run(block),
+        repeats: words.iter().zip(&words[1..]).fold(false, |any, (a, b)| any | (a == b)),
+        first_word: u32::from_be_bytes(words[0]),
+        last_word: u32::from_be_bytes(words[words.len() - 1]),
     }
 }
 
-fn words(block: &[u8; BLOCK_BYTES]) -> Words {
-    let (whole, rest) = block.as_chunks::<8>();
-    let mut words = [0; WORDS];
-    for (word, bytes) in words.iter_mut().zip(whole) {
-        *word = u64::from_be_bytes(*bytes);
-    }
-    let half = rest.iter().fold(0, |half, byte| half << 8 | u64::from(*byte));
-    words[WORDS - 1] = half << 32;
-    words
+/// Lengths of runs that are told apart, and bits of each count.
+const CLASSES: usize = 6;
+const FIELD: usize = 10;
+/// As many bytes' counts fit the fields: at most five runs of one class end in a byte.
+const PIECE: usize = 200;
+
+/// The run that reaches to the end of a byte, as a row of [`Tables::runs`]: its kind and length. There is none before a block.
+const NONE: u8 = 2 * CLASSES as u8;
+
+struct Tables {
+    /// The state after each byte.
+    after: [u8; 256],
+    /// By the state before a byte and the byte: the runs that end there, a field for each kind and length.
+    runs: Box<[[u128; 256]; NONE as usize + 1]>,
 }
 
-fn ones_in(words: &Words) -> u32 {
-    words.iter().map(|word| word.count_ones()).sum()
+static TABLES: LazyLock<Tables> = LazyLock::new(|| {
+    let mut tables = Tables { after: [0; 256], runs: Box::new([[0; 256]; NONE as usize + 1]) };
+    for (state, row) in tables.runs.iter_mut().enumerate() {
+        for (byte, entry) in row.iter_mut().enumerate() {
+            let mut state = state;
+            for bit in (0..8).rev() {
+                let kind = byte >> bit & 1;
+                let goes_on = state != usize::from(NONE) && state / CLASSES == kind;
+                if goes_on {
+                    state = kind * CLASSES + (state % CLASSES + 1).min(CLASSES - 1);
+                    continue;
+                }
+                if state != usize::from(NONE) {
+                    *entry += 1 << (state * FIELD);
+                }
+                state = kind * CLASSES;
+            }
+            tables.after[byte] = state as u8;
+        }
+    }
+    tables
+});
+
+/// Runs of zeros, then of ones, by length.
+fn runs(block: &[u8; BLOCK_BYTES]) -> [[u32; CLASSES]; 2] {
+    let tables = &*TABLES;
+    let mut counts = [0u32; 2 * CLASSES];
+    let mut before = NONE;
+    for piece in block.chunks(PIECE) {
+        let mut packed = 0;
+        for byte in piece {
+            packed += tables.runs[usize::from(before)][usize::from(*byte)];
+            before = tables.after[usize::from(*byte)];
+        }
+        for (count, field) in counts.iter_mut().zip(0..) {
+            *count += (packed >> (field * FIELD)) as u32 & ((1 << FIELD) - 1);
+        }
+    }
+    // The last run ends with the block.
+    counts[usize::from(before)] += 1;
+    let (zeros, ones) = counts.split_at(CLASSES);
+    [zeros, ones].map(|counts| std::array::from_fn(|at| counts[at]))
 }
 
-/// `to` = `from` moved `by` bits towards the first bit, and the next word's bits after them.
-#[inline(always)]
-fn and_shifted(x: &Words, by: u32) -> Words {
-    let mut result = [0; WORDS];
-    for ((result, word), next) in result.iter_mut().zip(x).zip(&x[1..]) {
-        *result = word & (word << by | next >> (64 - by));
+/// Whether a run has 26 bits or more. Two whole bytes of such a run lie within it, and few blocks have such a pair.
+fn has_long_run(block: &[u8; BLOCK_BYTES]) -> bool {
+    let pair = |a: u8, b: u8| (a == b) & (a.wrapping_add(1) <= 1);
+    if !block.iter().zip(&block[1..]).fold(false, |any, (a, b)| any | pair(*a, *b)) {
+        return false;
     }
-    result[WORDS - 1] = x[WORDS - 1] & x[WORDS - 1] << by;
-    result
-}
-
-/// The runs in `x` by length, and whether one has 26 or more bits.
-#[inline(always)]
-fn runs(x: &Words) -> ([u32; 6], bool) {
-    // Ones that follow a one: what is left in any `x_k` after taking them away begins a run.
-    let mut starts_before = [0; WORDS];
-    starts_before[0] = x[0] >> 1;
-    for ((result, word), before) in starts_before[1..].iter_mut().zip(&x[1..]).zip(x) {
-        *result = word >> 1 | before << 63;
-    }
-    let starting = |x: &Words| -> u32 {
-        x.iter().zip(&starts_before).map(|(word, before)| (word & !before).count_ones()).sum()
-    };
-    let two = and_shifted(x, 1);
-    let three = and_shifted(&two, 1);
-    let four = and_shifted(&three, 1);
-    let five = and_shifted(&four, 1);
-    let six = and_shifted(&five, 1);
-    let at_least = [x, &two, &three, &four, &five, &six].map(starting);
-    let mut exactly = at_least;
-    for (count, longer) in exactly.iter_mut().zip(&at_least[1..]) {
-        *count -= longer;
-    }
-    let twelve = and_shifted(&six, 6);
-    let twenty_four = and_shifted(&twelve, 12);
-    let twenty_six = and_shifted(&twenty_four, 2);
-    (exactly, twenty_six.iter().fold(0, |any, word| any | word) != 0)
+    let (mut kind, mut length) = (2, 0);
+    block.iter().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1)).any(|bit| {
+        length = if bit == kind { length + 1 } else { 1 };
+        kind = bit;
+        length >= 26
+    })
 }
 
 /// The counts of 4-bit values: bytes into four tables, so that equal neighbours do not wait for each other.
@@ -137,12 +149,6 @@ fn nibbles(block: &[u8; BLOCK_BYTES]) -> [u32; 16] {
         counts[byte & 15] += count;
     }
     counts
-}
-
-fn has_repeated_words(words: &Words) -> bool {
-    let within = words[..WORDS - 1].iter().fold(false, |any, word| any | (word >> 32 == word & !0 >> 32));
-    let across = words.windows(2).fold(false, |any, pair| any | (pair[0] & !0 >> 32 == pair[1] >> 32));
-    within || across
 }
 
 /// A digest of a block that tells equal blocks from others, but does not withstand who chooses them: four chains of
