@@ -2,6 +2,7 @@
 //!
 //! - [`assess`]: the ten estimators of 6.3, over the symbols and over their bits, for sources that are not known to be
 //!   independent and identically distributed; each is there on its own as well.
+//! - [`iid`](fn@iid): the tests of section 5, for sources that claim to be.
 //!
 //! Every figure, intermediate ones included, is that of NIST's reference tool
 //! (usnistgov/SP800-90B_EntropyAssessment) to ten digits; where the standard leaves a choice, it is the tool's.
@@ -17,6 +18,7 @@ mod collision;
 mod compression;
 mod context;
 mod estimate;
+mod iid;
 mod lag;
 mod lz78y;
 mod markov;
@@ -33,6 +35,7 @@ pub use assessment::{Assessment, Skipped, assess};
 pub use collision::collision;
 pub use compression::compression;
 pub use estimate::{Estimate, Figure, NotEstimated};
+pub use iid::{ChiSquare, IidAssessment, LongestRepeat, Permutation, iid};
 pub use lag::lag;
 pub use lz78y::lz78y;
 pub use markov::markov;

@@ -35,7 +35,6 @@ pub struct TuplesOf {
 }
 
 /// Length of the longest string that occurs twice, overlaps counted: W of 5.2.5 and v of 6.3.6.
-#[allow(dead_code)]
 pub(super) fn longest_repeat(symbols: &[u8], alphabet: usize) -> usize {
     let array = suffix_array(symbols, alphabet);
     common_prefixes(symbols, &array).into_iter().max().unwrap_or(0) as usize

@@ -93,6 +93,9 @@ enum TestArgs {
 struct Sp80090bArgs {
     /// What to read; - or nothing for standard input
     file: Option<OsString>,
+    /// Test also whether samples are independent and identically distributed (section 5)
+    #[arg(long)]
+    iid: bool,
 }
 
 #[derive(clap::Args)]
@@ -221,7 +224,7 @@ fn assess(args: &Args) -> Result<ExitCode, Failure> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::Write(format!("standard output: {error}")))
         }
-        _ => Ok(ExitCode::from(if report.verdict.found { FOUND } else { 0 })),
+        _ => Ok(ExitCode::from(if report.has_findings() { FOUND } else { 0 })),
     }
 }
 

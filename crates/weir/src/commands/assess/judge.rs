@@ -9,7 +9,7 @@ use weir_assess::ent::{Figures, Unit};
 use weir_assess::plot::{self, Bar};
 use weir_assess::sp800_22::streams::{self, Spread};
 use weir_assess::sp800_22::{self, Bits, Parameters, TestResult};
-use weir_assess::sp800_90b::{self, Assessment, Done, Samples};
+use weir_assess::sp800_90b::{self, Assessment, Done, IidAssessment, Samples};
 use weir_assess::verdict::{Named, Verdict, judge};
 
 use super::input::{Input, Packer};
@@ -26,6 +26,7 @@ const MOST_SEQUENCE_BYTES: u64 = 1 << 30;
 /// Which tests are wanted, and of how much.
 pub(super) struct Plan {
     pub(super) sp800_90b: bool,
+    iid: bool,
     pub(super) fips140_2: bool,
     pub(super) sp800_22: bool,
     pub(super) ent: Option<Unit>,
@@ -43,6 +44,7 @@ impl Plan {
         let whole = if args.common.all { super::MOST_SAMPLES } else { SAMPLES };
         let mut plan = Self {
             sp800_90b: args.test.is_none(),
+            iid: false,
             fips140_2: args.test.is_none(),
             sp800_22: args.test.is_none(),
             ent: args.test.is_none().then_some(Unit::Bytes),
@@ -55,7 +57,7 @@ impl Plan {
         };
         match &args.test {
             None => {}
-            Some(TestArgs::Sp800_90b(_)) => plan.sp800_90b = true,
+            Some(TestArgs::Sp800_90b(test)) => (plan.sp800_90b, plan.iid) = (true, test.iid),
             Some(TestArgs::Fips140_2(_)) => plan.fips140_2 = true,
             Some(TestArgs::Ent(EntArgs { bit_mode, .. })) => {
                 plan.ent = Some(if *bit_mode { Unit::Bits } else { Unit::Bytes });
@@ -109,6 +111,7 @@ pub(super) struct Report {
     pub(super) sequences: Option<Sequences>,
     /// The assessment, or why there is none.
     pub(super) min_entropy: Option<Result<Assessment, String>>,
+    pub(super) iid: Option<IidAssessment>,
     pub(super) verdict: Verdict,
     /// The first samples, for the picture.
     samples: Vec<u8>,
@@ -139,9 +142,10 @@ pub(super) fn assess(mut input: Input, plan: &Plan) -> Result<Report, Failure> {
         let why = why.unwrap_or_else(|| format!("{} bytes are too few for this test", held.bytes));
         return Err(Failure::Read(format!("{name}: {why}")));
     }
+    let iid = if plan.iid { independence(&held.samples, &plan, &progress)? } else { None };
     let verdict = judge(p_values, plan.false_alarm);
     let Held { bytes, battery, samples, .. } = held;
-    Ok(Report { plan, name, bytes, claim, battery, sequences, min_entropy, verdict, samples })
+    Ok(Report { plan, name, bytes, claim, battery, sequences, min_entropy, iid, verdict, samples })
 }
 
 fn read(input: Input, plan: &Plan, progress: &Progress) -> Result<Held, Failure> {
@@ -197,6 +201,20 @@ fn sequences(packed: &[u8], plan: &Plan, progress: &Progress) -> Sequences {
     Sequences { bits, results, spreads }
 }
 
+/// Section 5 shuffles the samples: by a seed from the kernel's generator.
+fn independence(bytes: &[u8], plan: &Plan, progress: &Progress) -> Result<Option<IidAssessment>, Failure> {
+    // What is wrong with the samples has been said already.
+    let Ok(samples) = Samples::new(bytes, plan.bits) else { return Ok(None) };
+    let mut seed = [0; 32];
+    weir_kernel::fill(&mut seed).map_err(|error| Failure::Read(error.to_string()))?;
+    let tell = |done: Done<'_>| {
+        progress.at("SP 800-90B section 5", done.done as u64, Some(done.of as u64));
+        ControlFlow::Continue(())
+    };
+    let found = sp800_90b::iid(&samples, &seed, &tell);
+    found.map(Some).map_err(|error| Failure::Read(error.to_string()))
+}
+
 fn entropy(samples: &[u8], plan: &Plan, progress: &Progress) -> Result<Assessment, String> {
     let samples = Samples::new(samples, plan.bits).map_err(|error| error.to_string())?;
     let tell = |done: Done<'_>| {
@@ -230,6 +248,11 @@ impl Report {
         self.battery.figures(self.plan.ent.unwrap_or(Unit::Bytes))
     }
 
+    /// Whether anything is odder than chance explains, or independence was asked for and is refuted.
+    pub(super) fn has_findings(&self) -> bool {
+        self.verdict.found || self.iid.as_ref().is_some_and(|iid| !iid.passed)
+    }
+
     /// Whether all four were asked for.
     pub(super) fn is_whole(&self) -> bool {
         self.plan.sp800_90b && self.plan.fips140_2
@@ -237,13 +260,12 @@ impl Report {
 
     /// One test's object, or all four in one.
     pub(super) fn json(&self) -> Value {
-        let head = [
-            ("input", Value::from(self.name.as_str())),
-            ("bytes", Value::from(self.bytes)),
-            ("verdict", json!(self.verdict)),
-        ];
-        let mut object: Map<String, Value> =
-            head.map(|(name, value)| (name.to_owned(), value)).into_iter().collect();
+        let mut object = Map::new();
+        object.insert("input".to_owned(), self.name.as_str().into());
+        object.insert("bytes".to_owned(), self.bytes.into());
+        if self.verdict.compared > 0 {
+            object.insert("verdict".to_owned(), json!(self.verdict));
+        }
         let parts = [
             ("sp800-90b", self.plan.sp800_90b.then(|| self.sp800_90b_json())),
             ("fips140-2", self.plan.fips140_2.then(|| self.fips140_2_json())),
@@ -269,6 +291,9 @@ impl Report {
         if let Some(object) = object.as_object_mut() {
             if let Some((bits, reason)) = self.claim {
                 object.insert("claim".to_owned(), json!({ "min_entropy_bits": bits, "reason": reason }));
+            }
+            if let Some(iid) = &self.iid {
+                object.insert("iid".to_owned(), json!(iid));
             }
         }
         object

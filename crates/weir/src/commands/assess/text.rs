@@ -6,7 +6,7 @@ use weir_assess::ent::Unit;
 use weir_assess::fips140_2::ODDS;
 use weir_assess::sp800_22::TestResult;
 use weir_assess::sp800_22::streams::{LEAST_FOR_SPREAD, LEVEL, UNEVEN};
-use weir_assess::sp800_90b::{Assessment, Stream};
+use weir_assess::sp800_90b::{Assessment, IidAssessment, Stream};
 
 use super::judge::{Report, Sequences};
 
@@ -73,6 +73,9 @@ fn min_entropy(report: &Report, found: &Result<Assessment, String>, text: &mut S
     if let Some((claim, reason)) = report.claim {
         line!(text, "  the source claims{claim:>24.6} because {reason}");
     }
+    if let Some(iid) = &report.iid {
+        independence(iid, text);
+    }
     line!(text, "  {:<28}{:>13}{:>13}", "estimator", "symbols", "bits");
     let mut names: Vec<&str> = assessment.estimators.iter().map(|estimate| estimate.name).collect();
     names.dedup();
@@ -86,6 +89,23 @@ fn min_entropy(report: &Report, found: &Result<Assessment, String>, text: &mut S
             name.trim_end_matches(" Estimate").trim_end_matches(" Test").trim_end_matches(" Prediction");
         line!(text, "  {name:<28}{:>13}{:>13}", of(Stream::Literal), of(Stream::Bitstring));
     }
+}
+
+fn independence(iid: &IidAssessment, text: &mut String) {
+    let failed = iid.permutations.iter().filter(|test| !test.passed).count();
+    let word = |passed: bool| if passed { "passed" } else { "FAILED" };
+    let verdict = if iid.passed { "not refuted" } else { "REFUTED" };
+    line!(text, "  independent and identically distributed (section 5): {verdict}");
+    line!(
+        text,
+        "    chi-square {} and {}, longest repeat {}, {failed} of {} permutation tests failed in {} shuffles",
+        word(iid.independence.passed),
+        word(iid.goodness_of_fit.passed),
+        word(iid.longest_repeat.passed),
+        iid.permutations.len(),
+        grouped(iid.rounds.into())
+    );
+    line!(text, "    were they so, {:.6} bits a sample", iid.assessed_min_entropy);
 }
 
 fn fips140_2(report: &Report, text: &mut String) {
