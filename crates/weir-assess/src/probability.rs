@@ -199,6 +199,7 @@ pub fn poisson_at_least(hits: u64, mean: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::excessive_precision, reason = "expected values as they were computed")]
 mod tests {
     use super::*;
 

@@ -12,7 +12,7 @@ pub(super) fn linear_complexity(bits: Bits, m: usize) -> Outcome {
     if blocks < 200 {
         return Err(Skip::TooShort { needed: 200 * m });
     }
-    let sign = if m % 2 == 0 { 1.0 } else { -1.0 };
+    let sign = if m.is_multiple_of(2) { 1.0 } else { -1.0 };
     let size = m as f64;
     let mean = size / 2.0 + (9.0 - sign) / 36.0 - (size / 3.0 + 2.0 / 9.0) * 2f64.powi(-(m as i32));
     let mut counts = [0u32; 7];

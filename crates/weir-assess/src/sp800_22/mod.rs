@@ -167,7 +167,7 @@ impl fmt::Display for Skip {
         match self {
             Self::TooShort { needed } => write!(f, "needs {needed} bits"),
             Self::TooFewCycles { cycles, needed } => {
-                write!(f, "the walk returns to 0 only {cycles} times, needs {needed}")
+                write!(f, "needs {needed} returns of the walk to 0, has {cycles}")
             }
             Self::Other(reason) => f.write_str(reason),
         }

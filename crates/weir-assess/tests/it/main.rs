@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "all of this crate is a test")]
 
 mod battery;
+mod oracles;
 mod sp800_22;
 mod sp800_90b;

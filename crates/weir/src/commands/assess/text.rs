@@ -155,7 +155,7 @@ fn sp800_22(sequences: &Sequences, text: &mut String) {
 fn one_sequence(result: &TestResult, text: &mut String) {
     let name = result.test.name();
     if let Some(reason) = &result.reason {
-        return line!(text, "  {name:<38}{:>13}{:>13}  not applicable: {reason}", "-", "-");
+        return line!(text, "  {name:<38}{:>13}{:>13}  n/a: {reason}", "-", "-");
     }
     let least = result.p_values.iter().copied().fold(1.0, f64::min);
     let parameters: Vec<String> =
@@ -259,7 +259,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
