@@ -1,5 +1,6 @@
 //! The list of commands. Each is a file of its own with an `Args` type and a `run` function.
 
+mod assess;
 mod check;
 mod control;
 mod doctor;
@@ -31,6 +32,8 @@ enum Command {
     Doctor(doctor::Args),
     /// Mint unguessable values: tokens, ids, bytes, passwords, integers, orders
     Mint(mint::Args),
+    /// How unpredictable are these bytes? SP 800-90B, FIPS 140-2, SP 800-22 and ENT
+    Assess(assess::Args),
     Version(version::Args),
 }
 
@@ -44,6 +47,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Health(args) => control::health(&args),
         Command::Doctor(args) => return doctor::run(&args),
         Command::Mint(args) => return mint::run(&args),
+        Command::Assess(args) => return assess::run(&args),
         Command::Version(args) => return version::run(&args),
     };
     match result {

@@ -8,6 +8,7 @@
 )]
 
 mod admin;
+mod assess;
 mod authentication;
 mod clones;
 mod command;
