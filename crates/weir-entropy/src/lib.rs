@@ -24,7 +24,8 @@
 //!
 //! Invariants: to *mix* takes bytes and gives no credit; to *credit* takes [`health::Assessed`], which nobody but a
 //! health test can make. Credit is never above the assessed input nor above eight bits a byte. Every loop has a
-//! deadline. Raw samples and what was conditioned from them are erased after use.
+//! deadline. Raw samples and what was conditioned from them are erased after use, but for the last few that a test
+//! compares the next with; none of them can be printed.
 //!
 //! Absent on purpose: the kernel's pool (the caller feeds it), logs and metrics (the caller has [`Status`]), estimates
 //! of entropy for a report (`weir-assess` is the judge and knows nothing of this crate), threads, anything async.

@@ -22,6 +22,11 @@ const MOST_DRY_BATCHES: u32 = 8;
 pub(super) struct Clock(Box<dyn Fn() -> Instant + Send>);
 
 impl Clock {
+    #[cfg(test)]
+    pub(super) fn of(now: impl Fn() -> Instant + Send + 'static) -> Self {
+        Self(Box::new(now))
+    }
+
     pub(super) fn now(&self) -> Instant {
         (self.0)()
     }
@@ -65,6 +70,8 @@ pub(super) struct Channel {
 
 enum Phase {
     Closed,
+    /// Closed in good standing.
+    Resting,
     Absent(String),
     Open(Box<dyn Source>),
     /// Nothing more is asked of it in this batch.
@@ -117,8 +124,12 @@ impl Channel {
         self.spec.name()
     }
 
-    pub(super) fn pace(&self) -> Pace {
-        self.spec.kind().pace
+    /// How long a slow source may take; `None` for a fast one.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        match self.spec.kind().pace {
+            Pace::Fast => None,
+            Pace::Slow { patience_ms } => Some(Duration::from_millis(patience_ms)),
+        }
     }
 
     pub(super) fn samples(&self) -> u64 {
@@ -138,7 +149,7 @@ impl Channel {
     /// Opens the source if it is closed, or was set aside for long enough.
     pub(super) fn open_if_due(&mut self, now: Instant) {
         let due = match self.phase {
-            Phase::Closed => true,
+            Phase::Closed | Phase::Resting => true,
             Phase::SetAside { until, .. } => now >= until,
             _ => false,
         };
@@ -154,7 +165,11 @@ impl Channel {
 
     fn opened(&mut self, source: Box<dyn Source>) {
         let kind = self.spec.kind();
-        self.claim = source.claim().min(kind.claim.min_entropy_bits).min(self.cap_bits).max(0.0);
+        let claim = source.claim().min(kind.claim.min_entropy_bits).min(self.cap_bits).max(0.0);
+        if claim != self.claim {
+            // Another generator behind the same device: what the one before passed says nothing of it.
+            (self.claim, self.watch) = (claim, None);
+        }
         let plan = Plan {
             credited_bits: self.claim,
             tested_bits: kind.tested_bits,
@@ -167,7 +182,7 @@ impl Channel {
 
     /// Whether it is a fast source whose start-up test has not come to an end.
     pub(super) fn is_fast_and_new(&self) -> bool {
-        self.pace() == Pace::Fast
+        self.patience().is_none()
             && matches!(self.phase, Phase::Open(_))
             && self.watch.as_ref().is_some_and(|watch| !watch.is_good())
     }
@@ -263,8 +278,9 @@ impl Channel {
     /// Closes the device. What a fast source passed is forgotten with it.
     pub(super) fn rest(&mut self) {
         if matches!(self.phase, Phase::Open(_) | Phase::Waiting(_)) {
-            self.phase = Phase::Closed;
-            if self.pace() == Pace::Fast {
+            let good = self.watch.as_ref().is_some_and(Monitor::is_good);
+            self.phase = if good { Phase::Resting } else { Phase::Closed };
+            if self.patience().is_none() {
                 self.watch = None;
             }
         }
@@ -291,6 +307,7 @@ impl Channel {
                 State::SetAside { since: *since, why: why.clone(), retry_at: *since + *pause }
             }
             Phase::Closed => State::NotOpened,
+            Phase::Resting => State::Resting,
             Phase::Open(_) | Phase::Waiting(_) => {
                 if self.watch.as_ref().is_some_and(Monitor::is_good) {
                     State::Healthy

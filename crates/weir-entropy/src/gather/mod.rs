@@ -13,6 +13,8 @@
 mod batch;
 mod channel;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +24,6 @@ pub use status::{State, Status};
 use crate::condition::{Mixed, Mixer};
 use crate::config::Config;
 use crate::health::startup;
-use crate::source::Pace;
 use channel::{Channel, Clock};
 use zeroize::Zeroize;
 
@@ -38,9 +39,6 @@ const ROUND_BITS: f64 = 64.0;
 /// The most samples a source is asked for at once.
 const MOST_SAMPLES: usize = 512;
 
-/// How long a slow source may take when it is asked.
-const SLOW_SLICE: Duration = Duration::from_millis(100);
-
 /// Asks sources, tests them, and makes blocks of what they give.
 #[derive(Debug)]
 pub struct Gatherer {
@@ -55,9 +53,16 @@ struct Draft {
 }
 
 impl Gatherer {
-    /// Opens nothing yet.
+    /// Opens nothing yet. A source that is named twice is taken once.
     #[must_use]
-    pub fn new(config: Config) -> Self {
+    pub fn new(mut config: Config) -> Self {
+        let mut seen = Vec::new();
+        config.sources.retain(|spec| {
+            !seen.contains(spec) && {
+                seen.push(spec.clone());
+                true
+            }
+        });
         let cap = |spec: &_| {
             let lowered =
                 config.credit.iter().filter(|credit| credit.is_about(spec)).map(|credit| credit.bits);
@@ -74,10 +79,18 @@ impl Gatherer {
         let before: Vec<u64> = self.channels.iter().map(Channel::samples).collect();
         let mut drafts: Vec<Draft> = Vec::with_capacity(MOST_BLOCKS);
         self.channels.iter_mut().for_each(Channel::begin_batch);
-        while drafts.len() < MOST_BLOCKS && self.credit(&drafts) < want_bits && self.clock.now() < deadline {
-            let missing = f64::from(want_bits - self.credit(&drafts));
-            let Some(draft) = self.block(&mut drafts, missing, deadline) else { break };
+        loop {
+            let missing = want_bits.saturating_sub(self.credit(&drafts));
+            let over = drafts.len() == MOST_BLOCKS || self.clock.now() >= deadline;
+            if over || missing == 0 && !drafts.is_empty() {
+                break;
+            }
+            let Some(draft) = self.block(&mut drafts, f64::from(missing), deadline) else { break };
+            let hopeless = self.hope(&draft.counted) <= 0.0;
             drafts.push(draft);
+            if hopeless {
+                break;
+            }
         }
         self.settle(drafts, &before)
     }
@@ -99,14 +112,14 @@ impl Gatherer {
         let mut block = Making { mixer: Mixer::default(), counted: vec![0; self.channels.len()], taken: 0 };
         self.start_up(&mut block, drafts, deadline);
         let mut slow_too = drafts.is_empty();
-        while self.hope(&block.counted) < target && self.clock.now() < deadline {
+        loop {
             let hoped = self.hope(&block.counted);
-            self.round(Pace::Fast, &mut block, drafts, deadline);
-            let stalled = self.hope(&block.counted) <= hoped;
-            if slow_too || stalled {
-                self.round(Pace::Slow, &mut block, drafts, deadline);
+            self.round(false, &mut block, drafts, deadline);
+            if slow_too || self.hope(&block.counted) <= hoped {
+                self.round(true, &mut block, drafts, deadline);
             }
-            if stalled && self.hope(&block.counted) <= hoped {
+            let hope = self.hope(&block.counted);
+            if hope >= target || hope <= hoped || self.clock.now() >= deadline {
                 break;
             }
             slow_too = false;
@@ -131,10 +144,10 @@ impl Gatherer {
         }
     }
 
-    /// Asks each source of this pace once.
-    fn round(&mut self, pace: Pace, block: &mut Making, drafts: &mut [Draft], deadline: Instant) {
+    /// Asks each slow source, or each fast one, once.
+    fn round(&mut self, slow: bool, block: &mut Making, drafts: &mut [Draft], deadline: Instant) {
         for index in 0..self.channels.len() {
-            if self.channels[index].pace() == pace && self.clock.now() < deadline {
+            if self.channels[index].patience().is_some() == slow && self.clock.now() < deadline {
                 let samples = self.channels[index].samples_for(ROUND_BITS);
                 self.ask(index, samples, block, drafts, deadline);
             }
@@ -153,7 +166,7 @@ impl Gatherer {
         let mut samples = [0; MOST_SAMPLES];
         let now = self.clock.now();
         let channel = &mut self.channels[index];
-        let until = if channel.pace() == Pace::Slow { deadline.min(now + SLOW_SLICE) } else { deadline };
+        let until = channel.patience().map_or(deadline, |patience| deadline.min(now + patience));
         let taken = channel.ask(&mut samples[..most.min(MOST_SAMPLES)], until, &self.clock);
         block.mixer.mix(&samples[..taken.samples]);
         samples.zeroize();

@@ -7,19 +7,19 @@ use crate::source::Kind;
 /// What a source is doing.
 ///
 /// ```text
-/// NotOpened ──▶ StartingUp ──▶ Healthy
+/// NotOpened ──▶ StartingUp ──▶ Healthy ◀──▶ Resting
 ///   ▲  │            │             │
 ///   │  ▼            ▼             ▼
 ///   │ Absent      SetAside ◀──────┘     a test fires, or the device fails
 ///   └──┴────────────┘                   at the next batch; after the pause
 /// ```
 ///
-/// A rest takes fast sources from any of the upper states back to `NotOpened`. Nothing leads from `SetAside` to
-/// `Healthy` but a new start-up test.
+/// A rest closes what is open. From `Resting` a slow source goes back to `Healthy`, a fast one to `StartingUp`. Nothing
+/// leads from `SetAside` to `Healthy` but a new start-up test.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum State {
-    /// Not needed so far, or resting.
+    /// Not needed so far, or closed before its start-up test came to an end.
     NotOpened,
     /// This machine does not have it, or this process may not use it.
     Absent {
@@ -30,6 +30,8 @@ pub enum State {
     StartingUp,
     /// Passed its start-up test, and no test has failed since.
     Healthy,
+    /// Healthy when it was last asked, and closed since.
+    Resting,
     /// Failed.
     SetAside {
         /// When.
@@ -50,6 +52,7 @@ impl State {
             Self::Absent { .. } => "absent",
             Self::StartingUp => "starting-up",
             Self::Healthy => "healthy",
+            Self::Resting => "resting",
             Self::SetAside { .. } => "set-aside",
         }
     }

@@ -4,7 +4,6 @@ use super::Failure;
 use super::cutoff;
 
 /// The repetition count test, SP 800-90B 4.4.1: a source that is stuck.
-#[derive(Debug)]
 pub struct Rct {
     cutoff: u32,
     last: u8,
@@ -33,7 +32,6 @@ impl Rct {
 }
 
 /// The adaptive proportion test, SP 800-90B 4.4.2: a source in which one symbol has become too frequent.
-#[derive(Debug)]
 pub struct Apt {
     cutoff: u32,
     window: u32,

@@ -8,7 +8,7 @@
 //! Each estimate is a 99 % upper bound on how often the best guess is right. For a source worth 1 bit a sample whose
 //! guesses are right half of the time, exactly, the bound lies above half by construction, so a source at its
 //! claim is refused. That is meant: claims stay at half of what was measured, or less, and a source at twice its claim is
-//! refused with odds below 2^-60 (for 1 bit a sample: a guess that is right with odds 1/4 would have to be right
+//! refused with odds of 2^-156 (for 1 bit a sample: a guess that is right with odds 1/4 would have to be right
 //! 471 times in 1024).
 
 use std::fmt;

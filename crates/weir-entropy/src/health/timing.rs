@@ -10,7 +10,7 @@ use super::{Failure, cutoff};
 /// sample is still mixed in.
 ///
 /// Fires when fewer than an eighth of a window count.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Stuck {
     last: u8,
     last_change: u8,
@@ -49,7 +49,6 @@ impl Stuck {
 /// predicted (the predictor of SP 800-90B 6.3.8, with fewer lags). No predictor can be right more often than 2^-H a
 /// sample, so its right guesses have the same cutoffs as the other continuous tests: so many in a row, so many in a
 /// window.
-#[derive(Debug)]
 pub struct Lag {
     most_in_window: u32,
     most_in_row: u32,

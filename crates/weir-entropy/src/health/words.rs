@@ -7,7 +7,7 @@
 use super::Failure;
 
 /// Watches whole words.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Words {
     last: Option<u64>,
 }

@@ -24,7 +24,7 @@ pub(super) const KIND: Kind = Kind {
     },
     tested_bits: STANDSTILL_BITS,
     timing: false,
-    pace: Pace::Slow,
+    pace: Pace::Slow { patience_ms: 500 },
     default: Use::Named,
     open: |spec| {
         let source = Program { spec: spec.clone(), dying: None };
@@ -105,7 +105,7 @@ impl Source for Program {
             return Err(SourceError::Dry);
         }
         let (child, mut output) = self.start()?;
-        let read = read_all(&mut output, out, deadline);
+        let read = waiting::never_wait(&output).and_then(|()| waiting::fill(&mut output, out, deadline));
         drop(output);
         match (read, self.end(child)) {
             (Err(SourceError::Ended), Some(status)) => Err(silent(status)),
@@ -120,18 +120,4 @@ fn silent(status: ExitStatus) -> SourceError {
         Some(code) if code != 0 => SourceError::Device { what: "it printed nothing and exited with", code },
         _ => SourceError::Ended,
     }
-}
-
-/// Reads until there is enough, the output ends, or the deadline comes.
-fn read_all(output: &mut ChildStdout, out: &mut [u8], deadline: Instant) -> Result<usize, SourceError> {
-    waiting::never_wait(output)?;
-    let mut done = 0;
-    while done < out.len() {
-        match waiting::read(output, &mut out[done..], deadline) {
-            Ok(count) => done += count,
-            Err(SourceError::Ended | SourceError::Dry) if done > 0 => break,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(done)
 }

@@ -29,7 +29,7 @@ pub(super) const FILE: Kind = Kind {
     claim: UNKNOWN,
     tested_bits: STANDSTILL_BITS,
     timing: false,
-    pace: Pace::Slow,
+    pace: Pace::Slow { patience_ms: 5 },
     default: Use::Named,
     open: |spec| open(spec, false),
 };
@@ -42,7 +42,7 @@ pub(super) const FIFO: Kind = Kind {
     claim: UNKNOWN,
     tested_bits: STANDSTILL_BITS,
     timing: false,
-    pace: Pace::Slow,
+    pace: Pace::Slow { patience_ms: 5 },
     default: Use::Named,
     open: |spec| open(spec, true),
 };

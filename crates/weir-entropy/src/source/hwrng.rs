@@ -27,7 +27,7 @@ pub(super) const KIND: Kind = Kind {
     // Drivers give conditioned bytes, so that faults show against more than is credited.
     tested_bits: MOST_BITS,
     timing: false,
-    pace: Pace::Slow,
+    pace: Pace::Slow { patience_ms: 5 },
     default: Use::Always,
     open: |spec| HwRng::open(spec, "/dev/hwrng", "/sys/class/misc/hw_random"),
 };
@@ -79,7 +79,7 @@ impl Source for HwRng {
     }
 
     fn sample(&mut self, out: &mut [u8], deadline: Instant) -> Result<usize, SourceError> {
-        waiting::read(&mut self.device, out, deadline)
+        waiting::fill(&mut self.device, out, deadline)
     }
 }
 

@@ -16,13 +16,14 @@
 //! Opening finds out the clock's step, and makes rounds longer until their times differ enough; a clock too coarse for
 //! that is refused. Memory is given back when the source is dropped.
 
+use std::fmt;
 use std::ptr::NonNull;
 use std::time::{Duration, Instant};
 
 use zeroize::Zeroize;
 
 use super::timer::{granularity, ticks};
-use super::{Claim, Kind, Pace, Source, SourceError, Spec, Use};
+use super::{Claim, Kind, Pace, Source, SourceError, Use};
 
 pub(super) const KIND: Kind = Kind {
     name: "jitter",
@@ -31,14 +32,14 @@ pub(super) const KIND: Kind = Kind {
     bits_per_sample: 8,
     claim: Claim {
         min_entropy_bits: 1.0,
-        reason: "less than half of the lowest that SP 800-90B's estimators gave for raw samples of an idle machine, \
-                 a busy one and a single shared core; measured again at every start-up, and refused below it",
+        reason: "a third of the lowest that SP 800-90B's estimators gave for raw samples of an idle machine, a busy \
+                 one and a single shared core; measured again at every start-up, and refused below it",
     },
     tested_bits: 1.0,
     timing: true,
     pace: Pace::Fast,
     default: Use::Always,
-    open: |spec| Ok(Box::new(Jitter::open(spec.clone())?)),
+    open: |_| Ok(Box::new(Jitter::open()?)),
 };
 
 /// Larger than first-level data caches (32 to 64 KiB, rarely 128), small beside the daemon's own memory.
@@ -56,51 +57,61 @@ const TRIAL_ROUNDS: usize = 128;
 /// Different times among [`TRIAL_ROUNDS`] rounds, after the step was divided out, without which the clock is refused.
 const FEWEST_TIMES: usize = 8;
 
-/// How long the search for a length of rounds may take. An emulated CPU takes a millisecond for a trial.
+/// Rounds between two looks at the deadline.
+const PIECE: usize = 16;
+
+/// How long the search for a length of rounds may take: an emulated CPU takes a millisecond for a trial. Also bounds
+/// the length of rounds, to less than a timer interrupt's period: their times are to differ by more than what
+/// interrupts make of them.
 const TRIAL_TIME: Duration = Duration::from_millis(100);
 
 /// The jitter source.
-#[derive(Debug)]
 pub struct Jitter {
-    spec: Spec,
     memory: Memory,
     accesses: u32,
     /// The clock's step, in ticks.
     step: u64,
     /// Determines the next address. Noise flows into it, and it is erased with the rest.
     state: u64,
+    /// The bits of a time that flow into the state: all, except for [`Jitter::rewind`].
+    feedback: u64,
     last: u64,
 }
 
 impl Jitter {
-    fn open(spec: Spec) -> Result<Self, SourceError> {
+    /// Maps the buffer and measures the clock.
+    ///
+    /// # Errors
+    /// [`SourceError::Refused`] if the clock is too coarse or the machine too regular, [`SourceError::Os`].
+    pub fn open() -> Result<Self, SourceError> {
         let memory = Memory::map()?;
-        let mut jitter = Self { spec, memory, accesses: FEWEST_ACCESSES, step: 1, state: ticks(), last: 0 };
+        let mut jitter =
+            Self { memory, accesses: FEWEST_ACCESSES, step: 1, state: ticks(), feedback: u64::MAX, last: 0 };
         let until = Instant::now() + TRIAL_TIME;
-        loop {
-            let mut deltas = [0; TRIAL_ROUNDS];
-            jitter.deltas(&mut deltas, until);
-            jitter.step = granularity(&deltas);
-            deltas.iter_mut().for_each(|delta| *delta /= jitter.step);
-            deltas.sort_unstable();
-            let times = 1 + deltas.windows(2).filter(|pair| pair[0] != pair[1]).count();
-            if times >= FEWEST_TIMES {
+        while jitter.accesses <= MOST_ACCESSES && Instant::now() < until {
+            if jitter.differs(until) {
                 return Ok(jitter);
-            }
-            if jitter.accesses >= MOST_ACCESSES || Instant::now() >= until {
-                return Err(SourceError::Refused(
-                    "the clock is too coarse, or this machine too regular, to show jitter",
-                ));
             }
             jitter.accesses *= 2;
         }
+        Err(SourceError::Refused("the clock is too coarse, or this machine too regular, to show jitter"))
+    }
+
+    /// Whether rounds of this length take different times. Finds out the clock's step.
+    fn differs(&mut self, until: Instant) -> bool {
+        let mut deltas = [0; TRIAL_ROUNDS];
+        let done = self.deltas(&mut deltas, until);
+        let deltas = &mut deltas[..done];
+        self.step = granularity(deltas);
+        deltas.sort_unstable();
+        done == TRIAL_ROUNDS && deltas.chunk_by(|a, b| a == b).count() >= FEWEST_TIMES
     }
 
     /// Fills the start of `out` with the times of successive rounds, in ticks of the clock, whole and undivided; stops
     /// at the deadline, which it looks at every sixteen rounds. Says how many they are.
     pub fn deltas(&mut self, out: &mut [u64], deadline: Instant) -> usize {
         let mut done = 0;
-        for some in out.chunks_mut(16) {
+        for some in out.chunks_mut(PIECE) {
             // Time between two calls, and for looking at the deadline, is no round's.
             self.last = ticks();
             for delta in &mut *some {
@@ -112,6 +123,13 @@ impl Jitter {
             }
         }
         done
+    }
+
+    /// Begins anew with the same contents and the same addresses as each time that this is called, and lets no time
+    /// change them any more: to measure how much of the times is a function of the addresses. Not for gathering.
+    pub fn rewind(&mut self) {
+        self.memory.clear();
+        (self.state, self.feedback) = (1, 0);
     }
 
     /// One round of work, and how many ticks it took. No branch in here depends on data.
@@ -126,23 +144,23 @@ impl Jitter {
         let now = ticks();
         let delta = now.wrapping_sub(self.last);
         self.last = now;
-        self.state = state ^ delta;
+        self.state = state ^ (delta & self.feedback);
         delta
     }
 }
 
 impl Source for Jitter {
     fn name(&self) -> &str {
-        self.spec.name()
+        KIND.name
     }
 
     fn kind(&self) -> &'static Kind {
-        self.spec.kind()
+        &KIND
     }
 
     fn sample(&mut self, out: &mut [u8], deadline: Instant) -> Result<usize, SourceError> {
         let mut done = 0;
-        let mut deltas = [0; 16];
+        let mut deltas = [0; PIECE];
         for some in out.chunks_mut(deltas.len()) {
             let count = self.deltas(&mut deltas[..some.len()], deadline);
             for (symbol, delta) in some.iter_mut().zip(&deltas[..count]) {
@@ -158,6 +176,13 @@ impl Source for Jitter {
     }
 }
 
+impl fmt::Debug for Jitter {
+    /// State and times stay unsaid.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Jitter({} accesses a round, clock in steps of {})", self.accesses, self.step)
+    }
+}
+
 impl Drop for Jitter {
     fn drop(&mut self) {
         self.state.zeroize();
@@ -166,7 +191,6 @@ impl Drop for Jitter {
 }
 
 /// A private mapping that goes back to the kernel whole, which an allocator would not promise.
-#[derive(Debug)]
 struct Memory(NonNull<u8>);
 
 // SAFETY: the mapping belongs to this value alone, and to no thread.
@@ -184,6 +208,11 @@ impl Memory {
             return Err(SourceError::last_os("mapping the buffer"));
         }
         NonNull::new(start.cast()).map(Self).ok_or(SourceError::Malformed("a mapping at address zero"))
+    }
+
+    fn clear(&mut self) {
+        // SAFETY: start and length are those of the mapping, and nothing else refers to it.
+        unsafe { self.0.as_ptr().write_bytes(0, BUFFER_BYTES) };
     }
 
     /// Reads a cell and writes it, and says what was read.
@@ -213,7 +242,7 @@ mod tests {
     use super::*;
 
     fn opened() -> Jitter {
-        Jitter::open("jitter".parse().expect("a kind")).expect("this machine's clock is fine enough")
+        Jitter::open().expect("this machine's clock is fine enough")
     }
 
     #[test]
@@ -235,6 +264,24 @@ mod tests {
         let mut samples = [0; 4096];
         let count = opened().sample(&mut samples, Instant::now()).expect("samples");
         assert!((1..=16).contains(&count), "{count}");
+    }
+
+    #[test]
+    fn rewound_rounds_go_the_same_way() {
+        let mut jitter = opened();
+        let until = Instant::now() + Duration::from_secs(10);
+        let mut states = [0, 1].map(|_| {
+            jitter.rewind();
+            jitter.deltas(&mut [0; 64], until);
+            jitter.state
+        });
+        assert_eq!(states[0], states[1]);
+        states = [0, 1].map(|_| {
+            let mut jitter = opened();
+            jitter.deltas(&mut [0; 64], until);
+            jitter.state
+        });
+        assert_ne!(states[0], states[1], "odds of 2^-64");
     }
 
     #[test]

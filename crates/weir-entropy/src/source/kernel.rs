@@ -13,7 +13,7 @@ pub(super) const KIND: Kind = Kind {
     },
     tested_bits: 0.0,
     timing: false,
-    pace: Pace::Slow,
+    pace: Pace::Slow { patience_ms: 0 },
     default: Use::Never,
     open: |_| {
         Err(SourceError::Refused(

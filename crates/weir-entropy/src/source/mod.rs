@@ -43,7 +43,10 @@ pub enum Pace {
     Fast,
     /// A few samples at a time. Asked once a batch if others suffice; its start-up test goes on over several batches
     /// and outlasts a rest.
-    Slow,
+    Slow {
+        /// How long it may take when it is asked. It holds up the batch, also at boot.
+        patience_ms: u64,
+    },
 }
 
 /// A kind of source: an entry of [`KINDS`].
@@ -166,13 +169,14 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// Whether the machine lacks the source, as opposed to a source that failed.
+    /// Whether this machine lacks the source, or keeps this process from it, as opposed to a source that failed.
     #[must_use]
     pub fn is_absence(&self) -> bool {
         match self {
             Self::Absent(_) => true,
             Self::Os { error, .. } => {
-                matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENODEV | libc::ENXIO))
+                let missing = [libc::ENOENT, libc::ENODEV, libc::ENXIO, libc::EACCES, libc::EPERM];
+                error.raw_os_error().is_some_and(|errno| missing.contains(&errno))
             }
             _ => false,
         }

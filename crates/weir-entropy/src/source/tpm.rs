@@ -2,7 +2,8 @@
 //!
 //! Command and answer are those of the TPM 2.0 Library Specification, part 3, section 16.1, written and read by hand;
 //! [`parse_answer`] takes nothing that is not exactly an answer. The device is opened such that neither writing nor
-//! reading waits; before Linux 5.0 it does wait, as long as the TPM takes (some 10 ms).
+//! reading waits for the TPM. Where the kernel makes a caller wait all the same, before Linux 5.0 and while the TPM is at
+//! work, that lasts as long as a command does: some 10 ms, and for a TPM that hangs until its driver gives up.
 //!
 //! A command that was cut off by the deadline stays with the TPM; its answer is taken the next time.
 
@@ -27,7 +28,7 @@ pub(super) const KIND: Kind = Kind {
     // A generator's output looks full, so faults show against more than it is credited with.
     tested_bits: 4.0,
     timing: false,
-    pace: Pace::Slow,
+    pace: Pace::Slow { patience_ms: 30 },
     default: Use::Always,
     open: |spec| {
         let device = waiting::open("/dev/tpmrm0", true)?;
@@ -89,7 +90,7 @@ impl Tpm {
         };
         // One byte more than an answer has, so that too long a one is seen to be.
         let mut answer = [0; HEAD_BYTES + 2 + MOST_BYTES as usize + 1];
-        let length = waiting::read(&mut self.device, &mut answer, deadline)?;
+        let length = waiting::read_answer(&mut self.device, &mut answer, deadline, true)?;
         self.asked = None;
         let bytes = parse_answer(&answer[..length], asked);
         let taken = bytes.map(|bytes| {
@@ -164,11 +165,70 @@ pub fn parse_answer(answer: &[u8], asked: u16) -> Result<&[u8], SourceError> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+    use std::time::Duration;
+
     use super::*;
 
     fn answer(tag: u16, size: u32, code: u32, count: u16, bytes: &[u8]) -> Vec<u8> {
         let head = [&tag.to_be_bytes()[..], &size.to_be_bytes(), &code.to_be_bytes(), &count.to_be_bytes()];
         [&head.concat()[..], bytes].concat()
+    }
+
+    /// A TPM at the other end of a socket, and the source that asks it.
+    fn connected() -> (UnixStream, Tpm) {
+        let (tpm, device) = UnixStream::pair().unwrap();
+        device.set_nonblocking(true).unwrap();
+        let device = File::from(OwnedFd::from(device));
+        (tpm, Tpm { spec: "tpm".parse().unwrap(), device, asked: None })
+    }
+
+    fn expect_command(tpm: &mut UnixStream, bytes: u16) {
+        let mut got = [0; 12];
+        tpm.read_exact(&mut got).unwrap();
+        assert_eq!(got, command(bytes));
+    }
+
+    #[test]
+    fn a_tpm_is_asked_until_there_is_enough() {
+        let (mut tpm, mut source) = connected();
+        let answering = thread::spawn(move || {
+            for (asked, value) in [(32, 1), (8, 2)] {
+                expect_command(&mut tpm, asked);
+                let size = 12 + u32::from(asked);
+                tpm.write_all(&answer(NO_SESSIONS, size, 0, asked, &vec![value; asked.into()])).unwrap();
+            }
+        });
+        let mut out = [0; 40];
+        let count = source.sample(&mut out, Instant::now() + Duration::from_secs(10)).unwrap();
+        assert_eq!((count, &out[..32], &out[32..]), (40, &[1; 32][..], &[2; 8][..]));
+        answering.join().unwrap();
+    }
+
+    #[test]
+    fn a_late_answer_is_taken_the_next_time() {
+        let (mut tpm, mut source) = connected();
+        let mut out = [0; 16];
+        let soon = Instant::now() + Duration::from_millis(20);
+        assert!(matches!(source.sample(&mut out, soon), Err(SourceError::Dry)));
+        expect_command(&mut tpm, 16);
+        tpm.write_all(&answer(NO_SESSIONS, 28, 0, 16, &[3; 16])).unwrap();
+        let later = Instant::now() + Duration::from_secs(10);
+        assert_eq!(source.sample(&mut out, later).unwrap(), 16);
+        assert_eq!(out, [3; 16]);
+        tpm.set_nonblocking(true).unwrap();
+        assert!(tpm.read(&mut [0; 1]).is_err(), "it was asked once");
+    }
+
+    #[test]
+    fn an_answer_longer_than_any_is_refused() {
+        let (mut tpm, mut source) = connected();
+        tpm.write_all(&answer(NO_SESSIONS, 60, 0, 48, &[3; 48])).unwrap();
+        let until = Instant::now() + Duration::from_secs(10);
+        assert!(matches!(source.sample(&mut [0; 32], until), Err(SourceError::Malformed(_))));
     }
 
     #[test]

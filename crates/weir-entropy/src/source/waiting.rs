@@ -33,9 +33,40 @@ pub(super) fn read(
     out: &mut [u8],
     deadline: Instant,
 ) -> Result<usize, SourceError> {
+    match read_answer(file, out, deadline, false) {
+        Ok(0) => Err(SourceError::Ended),
+        other => other,
+    }
+}
+
+/// Reads until `out` is full, the deadline comes or the end does: one byte at least.
+pub(super) fn fill(
+    file: &mut (impl Read + AsRawFd),
+    out: &mut [u8],
+    deadline: Instant,
+) -> Result<usize, SourceError> {
+    let mut done = 0;
+    while done < out.len() {
+        match read(file, &mut out[done..], deadline) {
+            Ok(count) => done += count,
+            Err(SourceError::Ended | SourceError::Dry) if done > 0 => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+/// Reads what is there before the deadline. Where `wait_for_some`, no bytes mean that there are none yet, which is how
+/// the TPM's driver says so; else they mean the end.
+pub(super) fn read_answer(
+    file: &mut (impl Read + AsRawFd),
+    out: &mut [u8],
+    deadline: Instant,
+    wait_for_some: bool,
+) -> Result<usize, SourceError> {
     loop {
         match file.read(out) {
-            Ok(0) => return Err(SourceError::Ended),
+            Ok(0) if wait_for_some => wait_readable(&*file, deadline)?,
             Ok(count) => return Ok(count),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => wait_readable(&*file, deadline)?,
