@@ -1,6 +1,7 @@
 //! What is bad is found, and what is good passes at the stated odds.
 //!
-//! Good streams come from SplitMix64 with fixed seeds, so that a run repeats; with `WEIR_ASSESS_KERNEL=1` from /dev/urandom.
+//! Good streams come from SplitMix64 with fixed seeds, so that a run repeats; with `WEIR_ASSESS_FROM=FILE`
+//! from that file, such as the kernel's device.
 
 use std::fs::File;
 use std::io::Read;
@@ -29,8 +30,8 @@ impl SplitMix64 {
 
 fn good(seed: u64, bytes: usize) -> Vec<u8> {
     let mut stream = vec![0; bytes];
-    if std::env::var_os("WEIR_ASSESS_KERNEL").is_some() {
-        File::open("/dev/urandom").unwrap().read_exact(&mut stream).unwrap();
+    if let Some(file) = std::env::var_os("WEIR_ASSESS_FROM") {
+        File::open(file).unwrap().read_exact(&mut stream).unwrap();
     } else {
         SplitMix64(seed.wrapping_mul(0xd134_2543_de82_ef95)).fill(&mut stream);
     }
