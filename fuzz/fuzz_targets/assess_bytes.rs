@@ -31,6 +31,7 @@ fuzz_target!(|bytes: &[u8]| {
         assert!((0.0..=1.0).contains(&named.p_value), "{named:?}");
     }
     judge(p_values, FALSE_ALARM);
-    let picture = Picture { name: "x", samples: rest, bits: u32::from(first & 7) + 1, estimates: &[], assessed: None };
+    let picture =
+        Picture { name: "x", samples: rest, bits: u32::from(first & 7) + 1, estimates: &[], assessed: None };
     assert!(!draw(&picture).contains("NaN"));
 });

@@ -63,7 +63,7 @@ pub fn draw(picture: &Picture) -> String {
          role=\"img\" aria-label=\"Distribution, bit balance, lag plot and min-entropy\">\
          <style>{STYLE}</style><rect class=\"ground\" width=\"{WIDTH}\" height=\"{HEIGHT}\"/>"
     );
-    let (name, count) = (escaped(picture.name), picture.samples.len());
+    let (name, count) = (escaped(picture.name), panels::thousands(picture.samples.len() as f64));
     let bits = if picture.bits == 1 { "1 bit".to_owned() } else { format!("{} bits", picture.bits) };
     let _ = write!(svg, "<text class=\"title\" x=\"40\" y=\"42\">{name}</text>");
     let _ = write!(
@@ -75,7 +75,7 @@ pub fn draw(picture: &Picture) -> String {
         [panels::distribution, panels::balance, panels::lag, panels::estimates];
     for ((x, y), draw) in places.into_iter().zip(draw) {
         let mut panel = Panel::new(&mut svg, x, y);
-        if count > 0 {
+        if !picture.samples.is_empty() {
             draw(&mut panel, picture);
         }
         panel.end();

@@ -293,7 +293,7 @@ pub(super) fn estimates(panel: &mut Panel, picture: &Picture) {
 }
 
 /// A count, short.
-fn thousands(value: f64) -> String {
+pub(super) fn thousands(value: f64) -> String {
     match value {
         value if value >= 1e6 => format!("{:.4} M", value / 1e6).replace(".0000 M", " M"),
         value if value >= 10_000.0 => format!("{:.1} k", value / 1e3).replace(".0 k", " k"),

@@ -53,11 +53,27 @@ fn in_words<S: Serializer>(reason: &NotEstimated, serializer: S) -> Result<S::Ok
 /// [`Cancelled`] if `progress` says so.
 pub fn assess(samples: &Samples<'_>, progress: &dyn Progress) -> Result<Assessment, Cancelled> {
     let bitstring = (samples.distinct() > 2).then(|| samples.bitstring());
+    assess_streams(samples, bitstring.as_ref(), progress)
+}
+
+/// The same over the symbols alone, as restart tests want it (3.1.4.2).
+pub(super) fn assess_literal(
+    samples: &Samples<'_>,
+    progress: &dyn Progress,
+) -> Result<Assessment, Cancelled> {
+    assess_streams(samples, None, progress)
+}
+
+fn assess_streams(
+    samples: &Samples<'_>,
+    bitstring: Option<&Sequence<'_>>,
+    progress: &dyn Progress,
+) -> Result<Assessment, Cancelled> {
     let literal = samples.literal();
-    let streams: Vec<&Sequence<'_>> = bitstring.iter().chain(std::iter::once(&literal)).collect();
+    let streams: Vec<&Sequence<'_>> = bitstring.into_iter().chain([&literal]).collect();
     let mut findings: Vec<Finding> = run(steps(&streams), progress)?.into_iter().flatten().collect();
     findings.sort_by_key(|finding| (order(finding.name), finding.stream == Stream::Literal));
-    Ok(Assessment::of(samples, findings))
+    Ok(Assessment::of(samples, bitstring.is_some(), findings))
 }
 
 struct Finding {
@@ -130,7 +146,7 @@ fn both_tuples(sequence: &Sequence<'_>) -> Vec<Finding> {
 }
 
 impl Assessment {
-    fn of(samples: &Samples<'_>, findings: Vec<Finding>) -> Self {
+    fn of(samples: &Samples<'_>, has_bitstring: bool, findings: Vec<Finding>) -> Self {
         let (mut estimators, mut skipped) = (Vec::new(), Vec::new());
         for Finding { name, stream, result } in findings {
             match result {
@@ -140,7 +156,7 @@ impl Assessment {
         }
         let bits = f64::from(samples.bits_per_symbol());
         let h_original = lowest(&estimators, Stream::Literal, bits);
-        let h_bitstring = (samples.distinct() > 2).then(|| lowest(&estimators, Stream::Bitstring, 1.0));
+        let h_bitstring = has_bitstring.then(|| lowest(&estimators, Stream::Bitstring, 1.0));
         Self {
             samples: samples.len(),
             distinct: samples.distinct(),

@@ -3,6 +3,8 @@
 //! - [`assess`]: the ten estimators of 6.3, over the symbols and over their bits, for sources that are not known to be
 //!   independent and identically distributed; each is there on its own as well.
 //! - [`iid`](fn@iid): the tests of section 5, for sources that claim to be.
+//! - [`restart`](fn@restart): the restart tests of 3.1.4.
+//! - [`Conditioner`]: what of the entropy comes out of a conditioning function, 3.1.5.
 //!
 //! Every figure, intermediate ones included, is that of NIST's reference tool
 //! (usnistgov/SP800-90B_EntropyAssessment) to ten digits; where the standard leaves a choice, it is the tool's.
@@ -16,6 +18,7 @@ mod assessment;
 mod bisect;
 mod collision;
 mod compression;
+mod conditioning;
 mod context;
 mod estimate;
 mod iid;
@@ -27,6 +30,7 @@ mod multi_mcw;
 mod multi_mmc;
 mod prediction;
 mod progress;
+mod restart;
 mod samples;
 mod suffix_array;
 mod tuple;
@@ -34,6 +38,7 @@ mod tuple;
 pub use assessment::{Assessment, Skipped, assess};
 pub use collision::collision;
 pub use compression::compression;
+pub use conditioning::{Conditioner, ConditioningError};
 pub use estimate::{Estimate, Figure, NotEstimated};
 pub use iid::{ChiSquare, IidAssessment, LongestRepeat, Permutation, iid};
 pub use lag::lag;
@@ -43,5 +48,6 @@ pub use most_common::most_common_value;
 pub use multi_mcw::multi_mcw;
 pub use multi_mmc::multi_mmc;
 pub use progress::{Cancelled, Done, Progress, Unwatched};
+pub use restart::{RESTARTS, RestartAssessment, RestartError, restart, restart_cutoff};
 pub use samples::{ADVISED_SAMPLES, MAX_SAMPLES, MIN_SAMPLES, Samples, SamplesError, Sequence, Stream};
 pub use tuple::{TuplesOf, tuples};

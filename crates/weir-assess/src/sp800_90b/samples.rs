@@ -126,6 +126,12 @@ impl<'a> Samples<'a> {
         self.raw
     }
 
+    /// The same samples in another order.
+    pub(super) fn reordered<'b>(&self, raw: &'b [u8]) -> Samples<'b> {
+        let (dense, distinct) = renumber(raw);
+        Samples { raw, dense, bits: self.bits, distinct }
+    }
+
     /// The symbols, renumbered densely.
     #[must_use]
     pub fn literal(&self) -> Sequence<'_> {

@@ -1,13 +1,14 @@
 //! What is bad is found, and what is good passes at the stated odds.
 //!
-//! Good streams come from SplitMix64 with fixed seeds, so that a run repeats; with `WEIR_ASSESS_KERNEL=1` from /dev/urandom.
+//! Good streams come from SplitMix64 with fixed seeds, so that a run repeats; with `WEIR_ASSESS_FROM=FILE`
+//! from that file, such as the kernel's device.
 
 use std::fs::File;
 use std::io::Read;
 
 use weir_assess::battery::Battery;
 use weir_assess::sp800_22::{self, Bits, Parameters};
-use weir_assess::verdict::{Verdict, judge};
+use weir_assess::verdict::{FALSE_ALARM, Named, Verdict, judge};
 
 /// SplitMix64 (Steele, Lea and Flood 2014).
 pub(crate) struct SplitMix64(pub(crate) u64);
@@ -29,8 +30,8 @@ impl SplitMix64 {
 
 fn good(seed: u64, bytes: usize) -> Vec<u8> {
     let mut stream = vec![0; bytes];
-    if std::env::var_os("WEIR_ASSESS_KERNEL").is_some() {
-        File::open("/dev/urandom").unwrap().read_exact(&mut stream).unwrap();
+    if let Some(file) = std::env::var_os("WEIR_ASSESS_FROM") {
+        File::open(file).unwrap().read_exact(&mut stream).unwrap();
     } else {
         SplitMix64(seed.wrapping_mul(0xd134_2543_de82_ef95)).fill(&mut stream);
     }
@@ -38,14 +39,18 @@ fn good(seed: u64, bytes: usize) -> Vec<u8> {
 }
 
 /// The statistic of a stream: everything over all of it, SP 800-22 over its first million bits.
-fn verdict(stream: &[u8], false_alarm: f64) -> Verdict {
+fn p_values(stream: &[u8]) -> Vec<Named> {
     let mut battery = Battery::new();
     battery.push(stream);
     let mut p_values = battery.p_values();
     let bits = Bits::new(stream).first(1_000_000);
     let results = sp800_22::assess(bits, &Parameters::for_length(bits.len()), 2, &|_| ());
     p_values.extend(sp800_22::p_values(&results));
-    judge(p_values, false_alarm)
+    p_values
+}
+
+fn verdict(stream: &[u8]) -> Verdict {
+    judge(p_values(stream), FALSE_ALARM)
 }
 
 /// Healthy streams that may be condemned among `runs` at a level, but with a probability below 1e-6.
@@ -59,9 +64,9 @@ fn most_condemned(runs: u64, level: f64) -> u64 {
 fn repeat(runs: u64, bytes: usize) {
     let (mut at_one_percent, mut condemned) = (0, Vec::new());
     for seed in 0..runs {
-        let stream = good(seed + 1, bytes);
-        at_one_percent += u64::from(verdict(&stream, 0.01).found);
-        let verdict = verdict(&stream, 1e-6);
+        let p_values = p_values(&good(seed + 1, bytes));
+        at_one_percent += u64::from(judge(p_values.clone(), 0.01).found);
+        let verdict = judge(p_values, FALSE_ALARM);
         if verdict.found {
             condemned.push((seed, verdict.findings));
         }
@@ -87,7 +92,7 @@ fn a_thousand_good_streams_of_64_mib_pass_at_the_stated_odds() {
 
 #[track_caller]
 fn assert_found(name: &str, stream: &[u8]) {
-    let verdict = verdict(stream, 1e-6);
+    let verdict = verdict(stream);
     assert!(verdict.found, "{name} was not found: {:?}", verdict.least);
 }
 
@@ -171,5 +176,5 @@ fn congruential_generators_are_found() {
 #[test]
 fn a_tiny_seed_is_not_found_since_outputs_do_not_show_it() {
     // Whatever the seed, even if there are only 65,536 of them: the documentation says so in words.
-    assert!(!verdict(&good(0xbeef, 1 << 20), 1e-6).found);
+    assert!(!verdict(&good(0xbeef, 1 << 20)).found);
 }

@@ -100,13 +100,15 @@ impl Statistics {
         }
     }
 
-    /// How far the sum runs from its expectation (5.1.1).
+    /// How far the sum runs from its expectation (5.1.1), rounded as in NIST's tool.
     fn excursion(&self, symbols: &[u8]) -> f64 {
         let mut sum = 0_u64;
-        let mut farthest: f64 = 0.0;
+        let mut farthest = 0.0;
         for (index, &symbol) in symbols.iter().enumerate() {
             sum += u64::from(self.values[usize::from(symbol)]);
-            farthest = farthest.max((sum as f64 - (index + 1) as f64 * self.mean).abs());
+            let off = (sum as f64 - (index + 1) as f64 * self.mean).abs();
+            // Not f64::max, which asks twice for what is no number.
+            farthest = if off > farthest { off } else { farthest };
         }
         farthest
     }

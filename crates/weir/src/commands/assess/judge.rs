@@ -129,7 +129,7 @@ pub(super) fn assess(mut input: Input, plan: &Plan) -> Result<Report, Failure> {
     let progress = Progress::new();
     let mut plan = Plan { ..*plan };
     plan.bits = plan.bits.or(input.bits);
-    let (name, claim) = (std::mem::take(&mut input.name), input.claim);
+    let (name, claim, size) = (std::mem::take(&mut input.name), input.claim, input.bytes);
     let held = read(input, &plan, &progress)?;
     if held.bytes == 0 {
         return Err(Failure::Read(format!("{name}: empty")));
@@ -145,6 +145,8 @@ pub(super) fn assess(mut input: Input, plan: &Plan) -> Result<Report, Failure> {
     let iid = if plan.iid { independence(&held.samples, &plan, &progress)? } else { None };
     let verdict = judge(p_values, plan.false_alarm);
     let Held { bytes, battery, samples, .. } = held;
+    // Of a file whose beginning was enough, the size is known all the same.
+    let bytes = size.unwrap_or_default().max(bytes);
     Ok(Report { plan, name, bytes, claim, battery, sequences, min_entropy, iid, verdict, samples })
 }
 
@@ -317,29 +319,25 @@ impl Report {
 
     /// The picture.
     pub(super) fn draw(&self) -> String {
-        let bars: Vec<Bar> = match &self.min_entropy {
-            Some(Ok(assessment)) => {
-                assessment.estimators.iter().map(|estimate| self.bar(assessment, estimate)).collect()
-            }
-            _ => Vec::new(),
-        };
+        let assessment = self.min_entropy.as_ref().and_then(|found| found.as_ref().ok());
+        let bars_of =
+            |found: &Assessment| found.estimators.iter().map(|estimate| bar(found, estimate)).collect();
+        let bars: Vec<Bar> = assessment.map(bars_of).unwrap_or_default();
         plot::draw(&plot::Picture {
             name: &self.name,
             samples: &self.samples,
-            bits: self.plan.bits.unwrap_or(8),
+            bits: self.plan.bits.or(assessment.map(|found| found.bits_per_symbol)).unwrap_or(8),
             estimates: &bars,
-            assessed: self
-                .min_entropy
-                .as_ref()
-                .and_then(|found| Some(found.as_ref().ok()?.assessed_min_entropy)),
+            assessed: assessment.map(|found| found.assessed_min_entropy),
         })
     }
+}
 
-    fn bar(&self, assessment: &Assessment, estimate: &sp800_90b::Estimate) -> Bar {
-        let of_bits = estimate.stream == sp800_90b::Stream::Bitstring;
-        let per_symbol = if of_bits { f64::from(assessment.bits_per_symbol) } else { 1.0 };
-        Bar { name: estimate.name, of_bits, bits_per_symbol: estimate.min_entropy * per_symbol }
-    }
+/// Estimates of bits are drawn as of whole samples, so that all compare.
+fn bar(assessment: &Assessment, estimate: &sp800_90b::Estimate) -> Bar {
+    let of_bits = estimate.stream == sp800_90b::Stream::Bitstring;
+    let per_symbol = if of_bits { f64::from(assessment.bits_per_symbol) } else { 1.0 };
+    Bar { name: estimate.name, of_bits, bits_per_symbol: estimate.min_entropy * per_symbol }
 }
 
 impl Sequences {

@@ -46,7 +46,7 @@ fn head(report: &Report, colour: bool, text: &mut String) {
     }
     let (word, paint) = if verdict.found { ("FAULTS FOUND", "31") } else { ("no fault found", "32") };
     let word = if colour { format!("\x1b[1;{paint}m{word}\x1b[0m") } else { word.to_owned() };
-    let (compared, odds) = (verdict.compared, one_in(verdict.false_alarm));
+    let (compared, odds) = (grouped(verdict.compared as u64), one_in(verdict.false_alarm));
     line!(text, "{word}: {compared} p-values judged together; a healthy source is faulted once in {odds}");
     for finding in verdict.findings.iter().take(MOST_FINDINGS) {
         line!(text, "  {:<44} p = {}", finding.name, p(finding.p_value));
@@ -71,7 +71,8 @@ fn min_entropy(report: &Report, found: &Result<Assessment, String>, text: &mut S
     );
     line!(text, "  assessed{:>33.6} bits a sample, at most", assessment.assessed_min_entropy);
     if let Some((claim, reason)) = report.claim {
-        line!(text, "  the source claims{claim:>24.6} because {reason}");
+        line!(text, "  the source claims{claim:>24.6} bits a sample, because it is");
+        wrapped(reason, text);
     }
     if let Some(iid) = &report.iid {
         independence(iid, text);
@@ -237,6 +238,21 @@ fn proves(report: &Report, text: &mut String) {
         text,
         "A generator with a tiny seed passes every one of these tests: they judge the output, not what an attacker knows."
     );
+}
+
+/// A reason, indented, in lines of at most a hundred characters.
+fn wrapped(reason: &str, text: &mut String) {
+    let mut length = usize::MAX;
+    for word in reason.split_whitespace() {
+        if length.saturating_add(word.len()) > 96 {
+            text.push_str(if length == usize::MAX { "   " } else { "\n   " });
+            length = 3;
+        }
+        text.push(' ');
+        text.push_str(word);
+        length += 1 + word.len();
+    }
+    text.push('\n');
 }
 
 /// A probability, to two digits.
