@@ -2,3 +2,4 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "all of this crate is a test")]
 
 mod sp800_90b;
+mod sp800_90b_iid;
