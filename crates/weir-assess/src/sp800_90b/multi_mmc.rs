@@ -33,20 +33,25 @@ pub fn multi_mmc(sequence: &Sequence<'_>) -> Result<Estimate, NotEstimated> {
 struct Scoreboard {
     scores: [u64; DEPTHS],
     winner: usize,
+    /// The winner's score.
+    high: u64,
     hits: Hits,
 }
 
 impl Scoreboard {
     /// Counts the prediction of a depth; `ahead` is the winner from before this symbol.
+    ///
+    /// Whether a guess is right is what nobody foresees, the processor included: nothing here branches on it.
     #[inline]
     fn count(&mut self, depth: usize, ahead: usize, right: bool) {
         if depth == ahead {
             self.hits.count(right);
         }
-        self.scores[depth] += u64::from(right);
-        if right && self.scores[depth] >= self.scores[self.winner] {
-            self.winner = depth;
-        }
+        let score = self.scores[depth] + u64::from(right);
+        self.scores[depth] = score;
+        let leads = right & (score >= self.high);
+        self.high = if leads { score } else { self.high };
+        self.winner = if leads { depth } else { self.winner };
     }
 }
 

@@ -5,3 +5,4 @@ mod battery;
 mod oracles;
 mod sp800_22;
 mod sp800_90b;
+mod sp800_90b_iid;

@@ -13,7 +13,7 @@ use weir_assess::sp800_90b::{
 /// NIST's tool prints 17 digits; ours are computed in another order.
 const TOLERANCE: f64 = 1e-10;
 
-fn vectors() -> Option<PathBuf> {
+pub(crate) fn vectors() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors/sp800-90b");
     folder.is_dir().then_some(folder)
 }
@@ -112,7 +112,7 @@ fn estimate<'a>(assessment: &'a Assessment, name: &str, stream: Stream) -> &'a E
 }
 
 /// xorshift64*: a generator whose stream is the same in every run, good enough that no estimator sees through it.
-fn noise(seed: u64, len: usize) -> Vec<u8> {
+pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
     let mut state = seed;
     let mut next = || {
         state ^= state >> 12;

@@ -57,10 +57,10 @@ struct Common {
     /// Instead of a file, raw samples of a noise source: jitter, rdseed, rdrand, hwrng, tpm, file:PATH ..., or getrandom
     #[arg(long, global = true, value_name = "NAME")]
     source: Option<String>,
-    /// How many samples of the source to take, or of the input for SP 800-90B
+    /// How many samples of the source to take, or of the input for SP 800-90B [4 Mi by name, else a million]
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_SAMPLES))]
     samples: Option<u64>,
-    /// Assess the whole input by SP 800-90B, not its first million samples; memory grows with it
+    /// Assess the whole input by SP 800-90B, whatever its length; memory grows with it
     #[arg(long, global = true, conflicts_with = "samples")]
     all: bool,
     /// For machines: one JSON document

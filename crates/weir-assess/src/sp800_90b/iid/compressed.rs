@@ -154,58 +154,77 @@ impl Words {
     /// Nothing if words repeat too long after each other for them to be sorted by comparison.
     fn transform(&self) -> Option<Vec<u8>> {
         let order = self.sorted_rotations()?;
-        let (bucket_of, sizes) = self.buckets();
-        let mut next = Vec::with_capacity(sizes.len());
-        let mut len = 0;
-        for size in sizes {
-            next.push(len);
-            len += size;
-        }
-        let mut column = vec![0; len];
+        let (words, mut next) = self.buckets();
+        let mut column = vec![0; self.circle.iter().map(|word| words[usize::from(*word)].len).sum()];
         // Characters stand in the order of what is left of their word, and then of the words behind it.
         for start in order {
             let start = start as usize;
             let before = start.checked_sub(1).unwrap_or(self.circle.len() - 1);
-            let word = usize::from(self.circle[before]);
-            let mut previous = b' ';
-            for (&character, &bucket) in self.spelt[word].iter().zip(&bucket_of[word]) {
-                column[next[bucket]] = previous;
-                next[bucket] += 1;
-                previous = character;
+            let word = &words[usize::from(self.circle[before])];
+            for (character, bucket) in &word.characters[..word.len] {
+                let place = &mut next[usize::from(*bucket)];
+                column[*place as usize] = *character;
+                *place += 1;
             }
         }
         Some(column)
     }
 
-    /// By word and character: the number of what is left of the word, in order; and how often each comes.
-    fn buckets(&self) -> (Vec<Vec<usize>>, Vec<usize>) {
-        let rests = |word: &'_ Vec<u8>| (0..word.len()).map(|from| word[from..].to_vec()).collect::<Vec<_>>();
-        let mut all: Vec<Vec<u8>> = self.spelt.iter().flat_map(rests).collect();
-        all.sort();
-        all.dedup();
-        let number = |rest: &Vec<u8>| all.binary_search(rest).unwrap_or(0);
-        let bucket_of: Vec<Vec<usize>> =
-            self.spelt.iter().map(|word| rests(word).iter().map(number).collect()).collect();
-        let mut sizes = vec![0; all.len()];
+    /// The words by what is left of them from each character on; and where what is left begins in the order of all.
+    fn buckets(&self) -> (Vec<Spelling>, Vec<u32>) {
+        let mut rests: Vec<&[u8]> =
+            self.spelt.iter().flat_map(|word| (0..word.len()).map(|from| &word[from..])).collect();
+        rests.sort();
+        rests.dedup();
+        let words: Vec<Spelling> = self.spelt.iter().map(|word| Spelling::of(word, &rests)).collect();
+        let mut sizes = vec![0; rests.len()];
         for word in &self.circle {
-            for bucket in &bucket_of[usize::from(*word)] {
-                sizes[*bucket] += 1;
+            let word = &words[usize::from(*word)];
+            for (_, bucket) in &word.characters[..word.len] {
+                sizes[usize::from(*bucket)] += 1;
             }
         }
-        (bucket_of, sizes)
+        let mut sum = 0;
+        for size in &mut sizes {
+            sum += std::mem::replace(size, sum);
+        }
+        (words, sizes)
     }
 
     /// Where rotations of the circle begin, in their order.
     fn sorted_rotations(&self) -> Option<Vec<u32>> {
         let keys = Keys::of(&self.circle, self.spelt.len());
-        let mut order = keys.by_bucket();
+        let (mut order, ends) = keys.by_bucket();
         let mut alike = false;
-        for bucket in order.chunk_by_mut(|one, other| keys.bucket(*one) == keys.bucket(*other)) {
-            if bucket.len() > 1 {
-                bucket.sort_unstable_by(|one, other| keys.compare(*one, *other, &mut alike));
+        let mut start = 0;
+        for end in ends.into_iter().map(|end| end as usize) {
+            if end - start > 1 {
+                order[start..end].sort_unstable_by(|one, other| keys.compare(*one, *other, &mut alike));
             }
+            start = end;
         }
         (!alike).then_some(order)
+    }
+}
+
+/// Characters of the longest word: two numbers of three digits across the seam, and a space.
+const LONGEST: usize = 7;
+
+/// A word, by its characters: the one before each (a space before the first), and the number of what is left from it on.
+#[derive(Clone, Copy)]
+struct Spelling {
+    characters: [(u8, u16); LONGEST],
+    len: usize,
+}
+
+impl Spelling {
+    fn of(word: &[u8], rests: &[&[u8]]) -> Self {
+        let mut spelling = Self { characters: [(b' ', 0); LONGEST], len: word.len() };
+        for (from, slot) in spelling.characters.iter_mut().enumerate().take(word.len()) {
+            let before = from.checked_sub(1).map_or(b' ', |before| word[before]);
+            *slot = (before, rests.binary_search(&&word[from..]).unwrap_or(0) as u16);
+        }
+        spelling
     }
 }
 
@@ -247,8 +266,8 @@ impl Keys {
         (self.keys[place as usize] >> (u64::BITS - BUCKET_BITS)) as usize
     }
 
-    /// Places in the order of their buckets.
-    fn by_bucket(&self) -> Vec<u32> {
+    /// Places in the order of their buckets, and where each bucket ends.
+    fn by_bucket(&self) -> (Vec<u32>, Vec<u32>) {
         let mut next = vec![0_u32; (1 << BUCKET_BITS) + 1];
         for place in 0..self.keys.len() as u32 {
             next[self.bucket(place) + 1] += 1;
@@ -262,7 +281,7 @@ impl Keys {
             order[*slot as usize] = place;
             *slot += 1;
         }
-        order
+        (order, next)
     }
 
     /// Says in `alike` if it could not tell.
@@ -348,6 +367,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn sizes_of_small_texts_are_those_of_bzip2(
             values in prop::collection::vec(any::<u8>(), 1..3000),

@@ -24,8 +24,10 @@ type Lengths = [u8; SYMBOLS];
 pub(super) struct Coded {
     /// By group: how often each symbol comes.
     groups: Vec<Counts>,
-    /// Symbols in all groups.
-    len: usize,
+    /// The group that is being filled.
+    filling: Counts,
+    /// How many symbols it takes yet.
+    room: usize,
     /// Symbols that can come, the end included.
     alphabet: usize,
     /// Bits of the list of characters.
@@ -47,7 +49,13 @@ impl Coded {
             characters += 1;
         }
         let end = characters as usize + 1;
-        let mut coded = Self { groups: Vec::new(), len: 0, alphabet: end + 1, map_bits: 16 + 16 * sixteens };
+        let mut coded = Self {
+            groups: Vec::with_capacity(column.len() / GROUP / 2),
+            filling: [0; SYMBOLS],
+            room: GROUP,
+            alphabet: end + 1,
+            map_bits: 16 + 16 * sixteens,
+        };
         let mut front = Front::new();
         let mut zeros = 0_usize;
         for &character in column {
@@ -61,17 +69,19 @@ impl Coded {
         }
         coded.push_run(zeros);
         coded.push(end);
+        if coded.room < GROUP {
+            coded.groups.push(coded.filling);
+        }
         coded
     }
 
     #[inline]
     fn push(&mut self, symbol: usize) {
-        if self.len.is_multiple_of(GROUP) {
-            self.groups.push([0; SYMBOLS]);
-        }
-        self.len += 1;
-        if let Some(group) = self.groups.last_mut() {
-            group[symbol % SYMBOLS] += 1;
+        self.filling[symbol % SYMBOLS] += 1;
+        self.room -= 1;
+        if self.room == 0 {
+            self.groups.push(std::mem::take(&mut self.filling));
+            self.room = GROUP;
         }
     }
 
@@ -127,7 +137,8 @@ impl Coded {
                 *frequency += usize::from(*count);
             }
         }
-        let count = match self.len {
+        let len = frequencies.iter().sum();
+        let count = match len {
             ..200 => 2,
             200..600 => 3,
             600..1200 => 4,
@@ -135,7 +146,7 @@ impl Coded {
             _ => 6,
         };
         let mut tables = vec![[UNLIKELY; SYMBOLS]; count];
-        let (mut start, mut left) = (0, self.len);
+        let (mut start, mut left) = (0, len);
         for part in (1..=count).rev() {
             let share = left / part;
             let (mut end, mut sum) = (start, 0);

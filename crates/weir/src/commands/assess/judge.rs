@@ -16,8 +16,11 @@ use super::input::{Input, Packer};
 use super::progress::Progress;
 use super::{Args, EntArgs, Failure, TestArgs};
 
-/// Samples that SP 800-90B wants, and that are taken unless more are asked for.
+/// Samples that SP 800-90B wants, and that are taken of a source, or where SP 800-90B is one of four suites.
 pub(super) const SAMPLES: u64 = sp800_90b::ADVISED_SAMPLES as u64;
+/// Samples that are taken at most where SP 800-90B was asked for by name: all of any file that is made for it, and still
+/// less than a gigabyte of memory.
+const SAMPLES_BY_NAME: u64 = 1 << 22;
 /// Bits of a sequence of SP 800-22: the length to which all its tests apply, and that of its published results.
 pub(super) const SEQUENCE_BITS: u32 = 1_000_000;
 /// Bytes of all sequences together, at most: they are held in memory.
@@ -41,7 +44,11 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn of(args: &Args) -> Result<Self, Failure> {
-        let whole = if args.common.all { super::MOST_SAMPLES } else { SAMPLES };
+        let most = match &args.test {
+            _ if args.common.all => super::MOST_SAMPLES,
+            Some(TestArgs::Sp800_90b(_)) => SAMPLES_BY_NAME,
+            _ => SAMPLES,
+        };
         let mut plan = Self {
             sp800_90b: args.test.is_none(),
             iid: false,
@@ -49,7 +56,7 @@ impl Plan {
             sp800_22: args.test.is_none(),
             ent: args.test.is_none().then_some(Unit::Bytes),
             bits: args.common.bits,
-            samples: args.common.samples.unwrap_or(whole),
+            samples: args.common.samples.unwrap_or(most),
             published: false,
             streams: 1,
             length: SEQUENCE_BITS as usize,
