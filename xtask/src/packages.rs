@@ -75,6 +75,10 @@ pub(crate) const BENCH_LUA: &[Package] = &[
     package("taskset", "util-linux"),
 ];
 
+/// For `cargo xtask bench assess`.
+pub(crate) const BENCH_ASSESS: &[Package] =
+    &[package("/usr/bin/time", "time"), package("rngtest", "rng-tools5"), package("ent", "ent")];
+
 /// For `cargo xtask install-ffi`.
 pub(crate) const INSTALL_FFI: &[Package] =
     &[package("cc", "gcc"), package("ld", "binutils"), package("objcopy", "binutils")];

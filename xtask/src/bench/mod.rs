@@ -2,9 +2,10 @@
 //!
 //! `proxy` runs gateways and proxies under the same load ([`proxy`]); `randomness` times draws and tokens
 //! ([`randomness`]); `auth` compares authentication plugins, and many consumers with few ([`auth`]); `lua` does that in LuaJIT ([`lua`]); `routes` compares a hundred thousand routes with a hundred
-//! ([`routes`]). Every number is printed with what speaks against it: how far the rounds were apart, and what else used the
+//! ([`routes`]); `assess` times the tests of randomness beside the tools that people use ([`assess`]). Every number is printed with what speaks against it: how far the rounds were apart, and what else used the
 //! machine meanwhile.
 
+mod assess;
 mod auth;
 mod contenders;
 mod load;
@@ -84,6 +85,7 @@ enum What {
     Lua,
     Routes,
     Auth,
+    Assess,
     All,
 }
 
@@ -118,6 +120,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     if wanted(What::Auth) && !args.profile {
         auth::run(args)?;
+    }
+    if wanted(What::Assess) && !args.profile {
+        assess::run(args)?;
     }
     Ok(ExitCode::SUCCESS)
 }
