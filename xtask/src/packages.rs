@@ -75,6 +75,10 @@ pub(crate) const BENCH_LUA: &[Package] = &[
     package("taskset", "util-linux"),
 ];
 
+/// For `cargo xtask bench feed`.
+pub(crate) const BENCH_FEED: &[Package] =
+    &[package("qemu-system-x86_64", "qemu-system-x86"), package("ldd", "libc-bin"), package("cc", "gcc")];
+
 /// For `cargo xtask install-ffi`.
 pub(crate) const INSTALL_FFI: &[Package] =
     &[package("cc", "gcc"), package("ld", "binutils"), package("objcopy", "binutils")];

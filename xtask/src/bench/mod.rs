@@ -2,11 +2,12 @@
 //!
 //! `proxy` runs gateways and proxies under the same load ([`proxy`]); `randomness` times draws and tokens
 //! ([`randomness`]); `auth` compares authentication plugins, and many consumers with few ([`auth`]); `lua` does that in LuaJIT ([`lua`]); `routes` compares a hundred thousand routes with a hundred
-//! ([`routes`]). Every number is printed with what speaks against it: how far the rounds were apart, and what else used the
+//! ([`routes`]); `feed` boots guests to compare daemons that feed the kernel's generator ([`feed`]). Every number is printed with what speaks against it: how far the rounds were apart, and what else used the
 //! machine meanwhile.
 
 mod auth;
 mod contenders;
+mod feed;
 mod load;
 mod lua;
 mod pace;
@@ -84,6 +85,7 @@ enum What {
     Lua,
     Routes,
     Auth,
+    Feed,
     All,
 }
 
@@ -118,6 +120,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     if wanted(What::Auth) && !args.profile {
         auth::run(args)?;
+    }
+    if wanted(What::Feed) && !args.profile {
+        feed::run(args)?;
     }
     Ok(ExitCode::SUCCESS)
 }
