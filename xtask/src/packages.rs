@@ -79,6 +79,10 @@ pub(crate) const BENCH_LUA: &[Package] = &[
 pub(crate) const BENCH_ASSESS: &[Package] =
     &[package("/usr/bin/time", "time"), package("rngtest", "rng-tools5"), package("ent", "ent")];
 
+/// For `cargo xtask bench feed`.
+pub(crate) const BENCH_FEED: &[Package] =
+    &[package("qemu-system-x86_64", "qemu-system-x86"), package("ldd", "libc-bin"), package("cc", "gcc")];
+
 /// For `cargo xtask install-ffi`.
 pub(crate) const INSTALL_FFI: &[Package] =
     &[package("cc", "gcc"), package("ld", "binutils"), package("objcopy", "binutils")];

@@ -2,8 +2,8 @@
 //!
 //! Purpose: what an integration test of a gateway needs around the gateway: the [`Gateway`] process itself, an upstream
 //! to send requests to ([`Echo`]), one that misbehaves byte for byte ([`Scripted`]), a client that sends exactly the
-//! bytes it is told to ([`Client`]), directories that vanish ([`TempDir`]), a network of its own ([`netns`]), and a way
-//! to be skipped that nobody overlooks ([`skip!`]).
+//! bytes it is told to ([`Client`]), directories that vanish ([`TempDir`]), a network of its own ([`netns`]), guests
+//! with other kernels ([`lab`]), and a way to be skipped that nobody overlooks ([`skip!`]).
 //!
 //! Contract: everything listens on loopback, on ports that the kernel picks, and ends with its guard. Nothing waits
 //! without a deadline. What goes wrong in here is the test's failure: helpers that have no useful error to hand back
@@ -22,6 +22,7 @@ mod client;
 mod echo;
 mod gateway;
 mod http1;
+pub mod lab;
 pub mod netns;
 mod scripted;
 mod skip;

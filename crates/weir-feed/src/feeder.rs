@@ -110,7 +110,7 @@ impl<K: Kernel, G: Gather> Feeder<K, G> {
 
     /// Has the kernel take a new key: false from one that is not ready, true from one too old to be told, which takes its
     /// keys by the clock.
-    fn reseed(&mut self) -> Result<bool, PoolError> {
+    pub(crate) fn reseed(&mut self) -> Result<bool, PoolError> {
         match self.kernel.reseed() {
             Ok(()) => {
                 self.reseeds += 1;

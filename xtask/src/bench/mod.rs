@@ -1,13 +1,16 @@
 //! `cargo xtask bench`: what Weir costs, beside what others cost, measured alike.
 //!
 //! `proxy` runs gateways and proxies under the same load ([`proxy`]); `randomness` times draws and tokens
-//! ([`randomness`]); `auth` compares authentication plugins, and many consumers with few ([`auth`]); `lua` does that in LuaJIT ([`lua`]); `routes` compares a hundred thousand routes with a hundred
-//! ([`routes`]); `assess` times the tests of randomness beside the tools that people use ([`assess`]). Every number is printed with what speaks against it: how far the rounds were apart, and what else used the
-//! machine meanwhile.
+//! ([`randomness`]); `lua` does that in LuaJIT ([`lua`]); `routes` compares a hundred thousand routes with a hundred
+//! ([`routes`]); `auth` compares authentication plugins, and many consumers with few ([`auth`]); `assess` times the tests
+//! of randomness beside the tools that people use ([`assess`]); `feed` boots guests to compare the daemons that feed their
+//! kernels ([`feed`]). Every number is printed with what speaks against it: how far the rounds were apart, and what else
+//! used the machine meanwhile.
 
 mod assess;
 mod auth;
 mod contenders;
+mod feed;
 mod load;
 mod lua;
 mod pace;
@@ -86,6 +89,7 @@ enum What {
     Routes,
     Auth,
     Assess,
+    Feed,
     All,
 }
 
@@ -123,6 +127,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     if wanted(What::Assess) && !args.profile {
         assess::run(args)?;
+    }
+    if wanted(What::Feed) && !args.profile {
+        feed::run(args)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -57,16 +57,22 @@ impl Daemon {
     }
 
     /// The machine is another one now: first a new key for the kernel, then everybody is told.
+    ///
+    /// What tells this machine from its twins gives the kernel a key at once: a nonce, or the generation ID, which the kernel
+    /// mixes in by itself. Gathering takes up to a second, in which twins would draw the same; it comes after that, for a
+    /// second key. VMClock's counter may be the same in twins, so there it has to come before.
     pub(super) fn cloned(&mut self, signal: &str, nonce: &[u8]) -> Result<(), Failure> {
+        let is_unlike = !nonce.is_empty() || matches!(weir_kernel::generation().signal, Signal::Forks(_));
         self.feeder.mix(nonce)?;
+        let has_key = is_unlike && self.feeder.reseed()?;
+        if has_key {
+            self.advance();
+        }
         if self.feeder.refresh(ROUND)? {
             self.reseeded("the machine was cloned or restored");
         }
-        if let Some(published) = &mut self.published {
-            match published.advance() {
-                Ok(generation) => self.status.generation = generation,
-                Err(error) => error!("the generation number is not published: {error}"),
-            }
+        if !has_key {
+            self.advance();
         }
         notice!(
             "this machine was cloned or restored ({signal}): reseeded, generation {}",
@@ -78,6 +84,16 @@ impl Daemon {
         self.note();
         self.run_hooks(signal);
         Ok(())
+    }
+
+    /// Publishes the next generation.
+    fn advance(&mut self) {
+        if let Some(published) = &mut self.published {
+            match published.advance() {
+                Ok(generation) => self.status.generation = generation,
+                Err(error) => error!("the generation number is not published: {error}"),
+            }
+        }
     }
 
     /// In a process of its own, which takes its time and has the rights that this one gave up.
