@@ -154,8 +154,8 @@ impl Words {
     /// Nothing if words repeat too long after each other for them to be sorted by comparison.
     fn transform(&self) -> Option<Vec<u8>> {
         let order = self.sorted_rotations()?;
-        let (words, mut next) = self.buckets();
-        let mut column = vec![0; self.circle.iter().map(|word| words[usize::from(*word)].len).sum()];
+        let (words, mut next, len) = self.buckets();
+        let mut column = vec![0; len];
         // Characters stand in the order of what is left of their word, and then of the words behind it.
         for start in order {
             let start = start as usize;
@@ -170,25 +170,29 @@ impl Words {
         Some(column)
     }
 
-    /// The words by what is left of them from each character on; and where what is left begins in the order of all.
-    fn buckets(&self) -> (Vec<Spelling>, Vec<u32>) {
+    /// The words by what is left of them from each character on; and where what is left begins in the order of all, and the
+    /// characters of all.
+    fn buckets(&self) -> (Vec<Spelling>, Vec<u32>, usize) {
         let mut rests: Vec<&[u8]> =
             self.spelt.iter().flat_map(|word| (0..word.len()).map(|from| &word[from..])).collect();
         rests.sort();
         rests.dedup();
         let words: Vec<Spelling> = self.spelt.iter().map(|word| Spelling::of(word, &rests)).collect();
-        let mut sizes = vec![0; rests.len()];
+        let mut counts = vec![0; words.len()];
         for word in &self.circle {
-            let word = &words[usize::from(*word)];
+            counts[usize::from(*word)] += 1;
+        }
+        let mut sizes = vec![0; rests.len()];
+        for (word, count) in words.iter().zip(counts) {
             for (_, bucket) in &word.characters[..word.len] {
-                sizes[usize::from(*bucket)] += 1;
+                sizes[usize::from(*bucket)] += count;
             }
         }
         let mut sum = 0;
         for size in &mut sizes {
             sum += std::mem::replace(size, sum);
         }
-        (words, sizes)
+        (words, sizes, sum as usize)
     }
 
     /// Where rotations of the circle begin, in their order.

@@ -37,23 +37,34 @@ impl Generator {
         result
     }
 
-    /// Evenly from 0 to below `bound` (Lemire: "Fast Random Integer Generation in an Interval", 2019).
-    #[inline]
-    fn below(&mut self, bound: u32) -> u32 {
-        loop {
-            let product = (self.next() >> 32) * u64::from(bound);
-            let low = product as u32;
-            if low >= bound || low >= bound.wrapping_neg() % bound {
-                return (product >> 32) as u32;
+    /// Puts symbols into an order of which all are equally likely (Fisher, Yates).
+    ///
+    /// One number of 64 bits serves for two places.
+    pub(super) fn shuffle(&mut self, symbols: &mut [u8]) {
+        let mut left = symbols.len() as u32;
+        while left > 1 {
+            let random = self.next();
+            for half in [random as u32, (random >> 32) as u32] {
+                if left > 1 {
+                    let other = self.below(left, half);
+                    left -= 1;
+                    symbols.swap(left as usize, other as usize);
+                }
             }
         }
     }
 
-    /// Puts symbols into an order of which all are equally likely (Fisher, Yates).
-    pub(super) fn shuffle(&mut self, symbols: &mut [u8]) {
-        for last in (1..symbols.len()).rev() {
-            let other = self.below(last as u32 + 1);
-            symbols.swap(last, other as usize);
+    /// Evenly from 0 to below `bound`, from 32 random bits, or more where they are among those that would not be even
+    /// (Lemire: "Fast Random Integer Generation in an Interval", 2019).
+    #[inline]
+    fn below(&mut self, bound: u32, mut random: u32) -> u32 {
+        loop {
+            let product = u64::from(random) * u64::from(bound);
+            let low = product as u32;
+            if low >= bound || low >= bound.wrapping_neg() % bound {
+                return (product >> 32) as u32;
+            }
+            random = self.next() as u32;
         }
     }
 }
