@@ -279,6 +279,7 @@ fn table(place: &Place, measured: &[(&Contender, Measured)]) -> String {
             _ if one.command_line.is_empty() => String::new(),
             // A process that is gone has no memory; of its time the kernel still knows.
             value if value == 0.0 && unit == "MiB" => "ended".to_owned(),
+            value if value < 0.05 => format!("< 0.1 {unit}"),
             value => format!("{value:.1} {unit}"),
         };
         row.extend([cost(&measured.cpu_ms, 1.0, "ms"), cost(&measured.idle_cpu_ms, 1.0, "ms")]);
