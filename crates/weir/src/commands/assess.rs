@@ -93,7 +93,8 @@ enum TestArgs {
 struct Sp80090bArgs {
     /// What to read; - or nothing for standard input
     file: Option<OsString>,
-    /// Test also whether samples are independent and identically distributed (section 5)
+    /// The other track of the standard: test whether samples are independent and identically distributed (section 5), and
+    /// if so take the most common value's estimate alone
     #[arg(long)]
     iid: bool,
 }

@@ -142,14 +142,19 @@ pub(super) fn assess(mut input: Input, plan: &Plan) -> Result<Report, Failure> {
         return Err(Failure::Read(format!("{name}: empty")));
     }
     let sequences = plan.sp800_22.then(|| sequences(&held.packed, &plan, &progress));
-    let min_entropy = plan.sp800_90b.then(|| entropy(&held.samples, &plan, &progress));
+    let min_entropy = (plan.sp800_90b && !plan.iid).then(|| entropy(&held.samples, &plan, &progress));
+    let iid = plan.iid.then(|| independence(&held.samples, &plan, &progress)).transpose()?;
+    let (min_entropy, iid) = match iid {
+        Some(Ok(iid)) => (Some(Ok(assumed(&iid))), Some(iid)),
+        Some(Err(reason)) => (Some(Err(reason)), None),
+        None => (min_entropy, None),
+    };
     let p_values = p_values(&plan, &held.battery, sequences.as_ref());
     if p_values.is_empty() && !matches!(min_entropy, Some(Ok(_))) && plan.ent.is_none() {
         let why = min_entropy.and_then(Result::err);
         let why = why.unwrap_or_else(|| format!("{} bytes are too few for this test", held.bytes));
         return Err(Failure::Read(format!("{name}: {why}")));
     }
-    let iid = if plan.iid { independence(&held.samples, &plan, &progress)? } else { None };
     let verdict = judge(p_values, plan.false_alarm);
     let Held { bytes, battery, samples, .. } = held;
     // Of a file whose beginning was enough, the size is known all the same.
@@ -158,7 +163,8 @@ pub(super) fn assess(mut input: Input, plan: &Plan) -> Result<Report, Failure> {
 }
 
 fn read(input: Input, plan: &Plan, progress: &Progress) -> Result<Held, Failure> {
-    let mut held = Held { bytes: 0, battery: Battery::new(), samples: Vec::new(), packed: Vec::new() };
+    let battery = if plan.ent.is_none() { Battery::of_fips140_2() } else { Battery::new() };
+    let mut held = Held { bytes: 0, battery, samples: Vec::new(), packed: Vec::new() };
     let (samples, packed) = plan.held();
     let total = input.bytes;
     let mut packer = plan.bits.filter(|bits| *bits < 8).map(Packer::new);
@@ -210,18 +216,38 @@ fn sequences(packed: &[u8], plan: &Plan, progress: &Progress) -> Sequences {
     Sequences { bits, results, spreads }
 }
 
-/// Section 5 shuffles the samples: by a seed from the kernel's generator.
-fn independence(bytes: &[u8], plan: &Plan, progress: &Progress) -> Result<Option<IidAssessment>, Failure> {
-    // What is wrong with the samples has been said already.
-    let Ok(samples) = Samples::new(bytes, plan.bits) else { return Ok(None) };
+/// Section 5 shuffles the samples: by a seed from the kernel's generator. What is wrong with the samples is no failure.
+fn independence(
+    bytes: &[u8],
+    plan: &Plan,
+    progress: &Progress,
+) -> Result<Result<IidAssessment, String>, Failure> {
+    let samples = match Samples::new(bytes, plan.bits) {
+        Ok(samples) => samples,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
     let mut seed = [0; 32];
     weir_kernel::fill(&mut seed).map_err(|error| Failure::Read(error.to_string()))?;
     let tell = |done: Done<'_>| {
         progress.at("SP 800-90B section 5", done.done as u64, Some(done.of as u64));
         ControlFlow::Continue(())
     };
-    let found = sp800_90b::iid(&samples, &seed, &tell);
-    found.map(Some).map_err(|error| Failure::Read(error.to_string()))
+    Ok(sp800_90b::iid(&samples, &seed, &tell).map_err(|error| error.to_string()))
+}
+
+/// The min-entropy of samples that are taken as independent and identically distributed: only the most common value counts
+/// (3.1.3).
+fn assumed(iid: &IidAssessment) -> Assessment {
+    Assessment {
+        samples: iid.samples,
+        distinct: iid.distinct,
+        bits_per_symbol: iid.bits_per_symbol,
+        assessed_min_entropy: iid.assessed_min_entropy,
+        h_original: iid.h_original,
+        h_bitstring: iid.h_bitstring,
+        estimators: iid.estimators.clone(),
+        skipped: Vec::new(),
+    }
 }
 
 fn entropy(samples: &[u8], plan: &Plan, progress: &Progress) -> Result<Assessment, String> {

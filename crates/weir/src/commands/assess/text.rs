@@ -65,10 +65,11 @@ fn min_entropy(report: &Report, found: &Result<Assessment, String>, text: &mut S
     let bits = assessment.bits_per_symbol;
     let first = if (assessment.samples as u64) < report.bytes { "the first " } else { "" };
     let (samples, of) = (grouped(assessment.samples as u64), if bits == 1 { "bit" } else { "bits" });
-    line!(
-        text,
-        "SP 800-90B  min-entropy of {first}{samples} samples of {bits} {of}, not assumed independent"
-    );
+    let taken = match &report.iid {
+        None => "not assumed independent",
+        Some(_) => "taken as independent",
+    };
+    line!(text, "SP 800-90B  min-entropy of {first}{samples} samples of {bits} {of}, {taken}");
     line!(text, "  assessed{:>33.6} bits a sample, at most", assessment.assessed_min_entropy);
     if let Some((claim, reason)) = report.claim {
         line!(text, "  the source claims{claim:>24.6} bits a sample, because it is");
@@ -106,7 +107,9 @@ fn independence(iid: &IidAssessment, text: &mut String) {
         iid.permutations.len(),
         grouped(iid.rounds.into())
     );
-    line!(text, "    were they so, {:.6} bits a sample", iid.assessed_min_entropy);
+    if !iid.passed {
+        line!(text, "    so the figure above does not hold; take the one without --iid");
+    }
 }
 
 fn fips140_2(report: &Report, text: &mut String) {
