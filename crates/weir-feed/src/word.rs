@@ -10,19 +10,23 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 /// A connection that says nothing is not waited for longer.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// `clone `, 64 bytes in hexadecimal, the end of the line: and something to spare for line ends of two characters.
 const LONGEST: usize = 160;
+/// From a device at once: what a hypervisor has to say is short, and one that talks without end is not listened to.
+const MOST_READS: u32 = 64;
 /// The address of the hypervisor on a vsock (`VMADDR_CID_HOST`).
 const HYPERVISOR: u32 = 2;
 /// Any address of this machine (`VMADDR_CID_ANY`).
@@ -110,7 +114,12 @@ pub(crate) struct Listener {
 enum Way {
     Unix(UnixListener),
     Vsock(Socket),
-    Device { device: File, begun: Vec<u8> },
+    /// With what wakes for it: only when something changes. A port at whose other side nobody is says so without end.
+    Device {
+        device: File,
+        changes: OwnedFd,
+        begun: Vec<u8>,
+    },
 }
 
 impl Listener {
@@ -122,7 +131,10 @@ impl Listener {
         let way = match place {
             Place::Unix(path) => Way::Unix(unix(path)?),
             Place::Vsock(port) => Way::Vsock(vsock(*port)?),
-            Place::Device(path) => Way::Device { device: device(path)?, begun: Vec::new() },
+            Place::Device(path) => {
+                let device = device(path)?;
+                Way::Device { changes: changes(&device)?, device, begun: Vec::new() }
+            }
         };
         Ok(Self { place: place.clone(), way })
     }
@@ -159,7 +171,12 @@ impl Listener {
                     converse(&mut stream, act);
                 }
             }
-            Way::Device { device, begun } => return read_device(device, begun, act),
+            Way::Device { device, changes, begun } => {
+                let mut seen = Vec::with_capacity(1);
+                let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+                epoll::wait(changes, spare_capacity(&mut seen), Some(&at_once))?;
+                return read_device(device, begun, act);
+            }
         }
         Ok(())
     }
@@ -170,7 +187,7 @@ impl AsFd for Listener {
         match &self.way {
             Way::Unix(listener) => listener.as_fd(),
             Way::Vsock(socket) => socket.as_fd(),
-            Way::Device { device, .. } => device.as_fd(),
+            Way::Device { changes, .. } => changes.as_fd(),
         }
     }
 }
@@ -216,11 +233,24 @@ fn device(path: &Path) -> io::Result<File> {
     }
 }
 
-/// One line in, one line out.
+/// Wakes when something happens at a device, and not for as long as it lasts (`EPOLLET`).
+fn changes(device: &File) -> io::Result<OwnedFd> {
+    let changes = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+    epoll::add(&changes, device, epoll::EventData::new_u64(0), flags)?;
+    Ok(changes)
+}
+
+/// One line in, one line out, in a second altogether.
 fn converse(stream: &mut (impl Read + Write), act: impl FnMut(&Word) -> u64) {
+    let until = Instant::now() + PATIENCE;
     let mut line = Vec::new();
     let mut byte = [0];
-    while line.len() < LONGEST && matches!(stream.read(&mut byte), Ok(1)) && byte != *b"\n" {
+    while line.len() < LONGEST
+        && Instant::now() < until
+        && matches!(stream.read(&mut byte), Ok(1))
+        && byte != *b"\n"
+    {
         line.extend(byte);
     }
     let _ = stream.write_all(answer(&line, act).as_bytes());
@@ -233,23 +263,23 @@ fn answer(line: &[u8], mut act: impl FnMut(&Word) -> u64) -> String {
     }
 }
 
-/// Lines of a device, which is never closed. One that is too long is thrown away.
+/// Lines of a device, which is never closed, until there are no more for now. One that is too long is thrown away.
 fn read_device(device: &mut File, begun: &mut Vec<u8>, mut act: impl FnMut(&Word) -> u64) -> io::Result<()> {
     let mut bytes = [0; LONGEST];
-    let length = match device.read(&mut bytes) {
-        // The other side of a virtio-serial port is not connected, and a poll tells so without end.
-        Ok(0) => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "nobody is at the other side")),
-        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-            return Ok(());
-        }
-        other => other?,
-    };
-    for byte in bytes.iter().take(length) {
-        if *byte == b'\n' || begun.len() > LONGEST {
-            let line = std::mem::take(begun);
-            let _ = device.write_all(answer(&line, &mut act).as_bytes());
-        } else {
-            begun.push(*byte);
+    for _ in 0..MOST_READS {
+        let length = match device.read(&mut bytes) {
+            Ok(0) => break,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            other => other?,
+        };
+        for byte in bytes.iter().take(length) {
+            if *byte == b'\n' || begun.len() > LONGEST {
+                let line = std::mem::take(begun);
+                let _ = device.write_all(answer(&line, &mut act).as_bytes());
+            } else {
+                begun.push(*byte);
+            }
         }
     }
     Ok(())
@@ -326,6 +356,45 @@ mod tests {
         fs::remove_file(&path).unwrap();
         drop(UnixListener::bind(&path).unwrap());
         assert!(Listener::open(&Place::Unix(path)).is_ok());
+    }
+
+    #[test]
+    fn a_device_wakes_for_lines_and_not_for_nobody_at_its_other_side() {
+        use rustix::event::{PollFd, PollFlags, poll};
+        let host =
+            rustix::pty::openpt(rustix::pty::OpenptFlags::RDWR | rustix::pty::OpenptFlags::NOCTTY).unwrap();
+        rustix::pty::grantpt(&host).unwrap();
+        rustix::pty::unlockpt(&host).unwrap();
+        let name = rustix::pty::ptsname(&host, Vec::new()).unwrap().into_string().unwrap();
+        // A line is a line as it is sent: no echo, no line editing.
+        let mut how = rustix::termios::tcgetattr(&host).unwrap();
+        how.make_raw();
+        rustix::termios::tcsetattr(&host, rustix::termios::OptionalActions::Now, &how).unwrap();
+        let mut host = File::from(host);
+        let mut listener = Listener::open(&Place::Device(name.into())).unwrap();
+        let wakes = |listener: &Listener, ms: i64| {
+            let time = Timespec { tv_sec: 0, tv_nsec: ms * 1_000_000 };
+            poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&time)).unwrap() == 1
+        };
+        assert!(!wakes(&listener, 0));
+        writeln!(host, "clone {}", "01".repeat(16)).unwrap();
+        assert!(wakes(&listener, 900));
+        let mut acted = 0;
+        listener
+            .take(|_| {
+                acted += 1;
+                7
+            })
+            .unwrap();
+        let mut answer = [0; 5];
+        host.read_exact(&mut answer).unwrap();
+        assert_eq!((acted, &answer), (1, b"ok 7\n"));
+        drop(host);
+        // That the other side left is told once at the most.
+        if wakes(&listener, 0) {
+            let _ = listener.take(|_| 0);
+        }
+        assert!(!wakes(&listener, 0));
     }
 
     #[test]

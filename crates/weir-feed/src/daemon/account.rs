@@ -70,8 +70,7 @@ impl Daemon {
     }
 
     pub(super) fn write_status(&mut self) {
-        // Before that there is nothing true to say of generations and clones.
-        if self.guard.is_none() {
+        if !self.settled {
             return;
         }
         let feeder = &self.feeder;

@@ -70,6 +70,8 @@ pub(crate) struct Daemon {
     status: FeedStatus,
     sources: Vec<FeedSource>,
     told: bool,
+    /// Before that there is nothing true to say of generations and clones.
+    settled: bool,
 }
 
 /// Gives the kernel what it can use at once, and ends.
@@ -85,7 +87,11 @@ pub(crate) fn once(options: Options) -> Result<(), Failure> {
     daemon.use_seed_file()?;
     let ready = match daemon.phase {
         Phase::Seeding => daemon.feeder.seed(budget)?,
-        _ => daemon.feeder.refresh(ROUND)?,
+        Phase::Schedule => daemon.feeder.refresh(ROUND)?,
+        Phase::Watermark => {
+            daemon.feeder.top_up(daemon.options.watermark_bits, ROUND)?;
+            daemon.feeder.refresh(ROUND)?
+        }
     };
     daemon.note_sources();
     if !ready {
@@ -108,14 +114,14 @@ pub(crate) fn once(options: Options) -> Result<(), Failure> {
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
     let mut daemon = Daemon::start(options)?;
     if daemon.is_useless() {
-        notify("READY=1\nSTATUS=Of no use on this host");
+        daemon.leave();
         return Ok(());
     }
     let was_ready = daemon.phase != Phase::Seeding;
     daemon.use_seed_file()?;
     daemon.round()?;
     if !was_ready && daemon.phase != Phase::Seeding && daemon.is_useless() {
-        notify("READY=1\nSTATUS=The kernel is ready, and needs no more");
+        daemon.leave();
         return Ok(());
     }
     let mut wakes = daemon.settle_in()?;
@@ -153,6 +159,7 @@ impl Daemon {
             status,
             sources: Vec::new(),
             told: false,
+            settled: false,
         };
         if ready {
             daemon.phase = daemon.phase_when_ready();
@@ -226,6 +233,19 @@ impl Daemon {
         }
     }
 
+    /// Ends without having stayed. What there is to say can be asked for all the same.
+    fn leave(mut self) {
+        let run_dir = self.options.run_dir.clone();
+        if std::fs::create_dir_all(&run_dir).is_ok() {
+            self.remember(&run_dir.join("status"));
+            self.publish(&run_dir);
+            self.settled = true;
+            "ended".clone_into(&mut self.status.phase);
+            self.write_status();
+        }
+        notify("READY=1\nSTATUS=The kernel is ready, and a daemon is of no more use here");
+    }
+
     /// What belongs to a daemon that stays: opened only when the kernel has been helped, because it takes time.
     fn settle_in(&mut self) -> Result<Wakes, Failure> {
         let run_dir = self.options.run_dir.clone();
@@ -259,6 +279,7 @@ impl Daemon {
         self.status.watches = watches(signal, &wakes);
         let (guard, cloned) = Guard::open(run_dir.join("guard"), signal);
         self.guard = Some(guard);
+        self.settled = true;
         if cloned {
             self.cloned("the machine's own signal, while no daemon ran", &[])?;
         }
