@@ -28,8 +28,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// # Errors
 /// That the folder may not be used, or that it cannot be noted down that the hooks ran.
 pub(crate) fn run_once(dir: &Path, done: &Path, generation: u64, signal: &str) -> io::Result<usize> {
-    let last = fs::read_to_string(done).ok().and_then(|text| text.trim().parse::<u64>().ok());
-    if last.is_some_and(|last| last >= generation) {
+    // Two that were started for two clones in a breath take turns.
+    let turn =
+        fs::OpenOptions::new().write(true).create(true).truncate(false).open(done.with_extension("lock"))?;
+    turn.lock()?;
+    if last_done(done).is_some_and(|last| last >= generation) {
         log::info!("the hooks of generation {generation} have been run");
         return Ok(0);
     }
@@ -38,6 +41,11 @@ pub(crate) fn run_once(dir: &Path, done: &Path, generation: u64, signal: &str) -
     let failed = hooks.iter().filter(|hook| !run(hook, generation, signal, PATIENCE)).count();
     log::notice!("generation {generation}: {} hooks run, {failed} failed", hooks.len());
     Ok(failed)
+}
+
+/// The last generation whose hooks were run.
+pub(crate) fn last_done(done: &Path) -> Option<u64> {
+    fs::read_to_string(done).ok().and_then(|text| text.trim().parse().ok())
 }
 
 /// Notes down that the hooks of a generation need not be run.

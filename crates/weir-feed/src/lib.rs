@@ -103,16 +103,26 @@ fn status(options: &Options) -> Result<(), Failure> {
 
 fn run_hooks(options: &Options) -> Result<(), Failure> {
     let run_dir = &options.run_dir;
-    let path = run_dir.join("generation");
-    let generation = std::fs::read(&path).ok().and_then(|bytes| published::parse(&bytes));
-    let generation =
-        generation.ok_or_else(|| Failure::NoDaemon(format!("{} says no generation", path.display())))?;
     let hooks = options.hooks.clone().unwrap_or_else(|| PathBuf::from("/etc/weir/clone.d"));
-    let failed = hooks::run_once(&hooks, &run_dir.join("hooks-done"), generation, &signal(run_dir));
-    match failed.map_err(|error| Failure::Failed(format!("{}: {error}", hooks.display())))? {
-        0 => Ok(()),
-        failed => Err(Failure::Failed(format!("{failed} hooks failed"))),
+    let mut generation = generation(run_dir)?;
+    let mut failed = 0;
+    loop {
+        let done = hooks::run_once(&hooks, &run_dir.join("hooks-done"), generation, &signal(run_dir));
+        failed += done.map_err(|error| Failure::Failed(format!("{}: {error}", hooks.display())))?;
+        // The machine may have been cloned while its hooks ran.
+        match self::generation(run_dir)? {
+            next if next == generation => break,
+            next => generation = next,
+        }
     }
+    if failed == 0 { Ok(()) } else { Err(Failure::Failed(format!("{failed} hooks failed"))) }
+}
+
+/// The published number.
+fn generation(run_dir: &Path) -> Result<u64, Failure> {
+    let path = run_dir.join("generation");
+    let number = std::fs::read(&path).ok().and_then(|bytes| published::parse(&bytes));
+    number.ok_or_else(|| Failure::NoDaemon(format!("{} says no generation", path.display())))
 }
 
 /// By what the daemon learned of the clone.

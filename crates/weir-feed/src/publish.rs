@@ -58,8 +58,16 @@ impl Published {
     /// That the file cannot be written; the number counts on all the same.
     pub(crate) fn advance(&mut self) -> io::Result<u64> {
         self.generation += 1;
-        self.file.write_all_at(&self.generation.to_le_bytes(), published::AT as u64)?;
+        self.say_again()?;
         Ok(self.generation)
+    }
+
+    /// Writes the number once more, for those who watch the file and were busy.
+    ///
+    /// # Errors
+    /// That the file cannot be written.
+    pub(crate) fn say_again(&self) -> io::Result<()> {
+        self.file.write_all_at(&self.generation.to_le_bytes(), published::AT as u64)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the daemon does when the machine has become another one.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use weir_kernel::Signal;
 
@@ -11,6 +12,10 @@ use crate::publish::Published;
 use crate::wake::Wakes;
 use crate::word::Word;
 use crate::{Failure, hooks};
+
+/// When it is looked whether hooks have begun, and how often. Where nobody runs any, that is all.
+const REMIND_AFTER: Duration = Duration::from_secs(5);
+const REMINDERS: u32 = 12;
 
 impl Daemon {
     pub(super) fn publish(&mut self, run_dir: &Path) {
@@ -62,6 +67,9 @@ impl Daemon {
     /// mixes in by itself. Gathering takes up to a second, in which twins would draw the same; it comes after that, for a
     /// second key. VMClock's counter may be the same in twins, so there it has to come before.
     pub(super) fn cloned(&mut self, signal: &str, nonce: &[u8]) -> Result<(), Failure> {
+        // Whoever sees the number change finds the reason in the status.
+        self.status.cloned = event(signal);
+        self.note();
         let is_unlike = !nonce.is_empty() || matches!(weir_kernel::generation().signal, Signal::Forks(_));
         self.feeder.mix(nonce)?;
         let has_key = is_unlike && self.feeder.reseed()?;
@@ -78,7 +86,6 @@ impl Daemon {
             "this machine was cloned or restored ({signal}): reseeded, generation {}",
             self.status.generation
         );
-        self.status.cloned = event(signal);
         self.save_seed_file(&[]);
         self.fed("the machine was cloned or restored");
         self.note();
@@ -93,6 +100,24 @@ impl Daemon {
                 Ok(generation) => self.status.generation = generation,
                 Err(error) => error!("the generation number is not published: {error}"),
             }
+            self.reminder = Some((Instant::now() + REMIND_AFTER, REMINDERS));
+        }
+    }
+
+    /// Publishes the number once more while its hooks have not begun: systemd does not see a change of a file whose last
+    /// change it is still acting upon.
+    pub(super) fn remind(&mut self) {
+        let Some((at, left)) = self.reminder else { return };
+        if Instant::now() < at {
+            return;
+        }
+        let done = hooks::last_done(&self.options.run_dir.join("hooks-done"));
+        let behind = done.is_none_or(|done| done < self.status.generation);
+        self.reminder = None;
+        if let Some(published) = self.published.as_ref().filter(|_| behind && left > 0) {
+            debug!("the hooks of generation {} have not begun", self.status.generation);
+            let _ = published.say_again();
+            self.reminder = Some((Instant::now() + REMIND_AFTER, left - 1));
         }
     }
 

@@ -70,6 +70,8 @@ pub(crate) struct Daemon {
     status: FeedStatus,
     sources: Vec<FeedSource>,
     told: bool,
+    /// When to look whether the hooks of the last clone have begun, and how often still.
+    reminder: Option<(Instant, u32)>,
     /// Before that there is nothing true to say of generations and clones.
     settled: bool,
 }
@@ -159,6 +161,7 @@ impl Daemon {
             status,
             sources: Vec::new(),
             told: false,
+            reminder: None,
             settled: false,
         };
         if ready {
@@ -314,6 +317,7 @@ impl Daemon {
                 }
             }
             self.look()?;
+            self.remind();
             if Instant::now() >= self.next {
                 self.round()?;
                 self.note();
@@ -326,6 +330,9 @@ impl Daemon {
         let mut until = self.next;
         if let Some(deaf) = self.deaf_until.filter(|deaf| *deaf > now) {
             until = until.min(deaf);
+        }
+        if let Some((at, _)) = self.reminder {
+            until = until.min(at);
         }
         if !self.told {
             until = until.min(self.started + PATIENCE);

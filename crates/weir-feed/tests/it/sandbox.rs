@@ -97,6 +97,10 @@ fn the_unit_works_in_its_own_sandbox() {
     let hooks = section(&said, "hooks");
     let generations: Vec<&str> = hooks.lines().filter_map(|line| line.split(' ').next()).collect();
     assert!(generations == ["2", "3"] || generations == ["3"], "{hooks}");
+    assert!(
+        hooks.lines().all(|line| line.ends_with("the hypervisor's word at unix:/run/weir-feed/word")),
+        "{hooks}"
+    );
     let stopped = section(&said, "stopped");
     assert!(stopped.contains("Result=success") && stopped.contains("ActiveState=inactive"), "{stopped}");
     assert!(stopped.contains("700 ") && stopped.contains("600 144 /var/lib/weir-feed/seed"), "{stopped}");

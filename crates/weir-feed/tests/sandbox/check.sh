@@ -21,7 +21,7 @@ for nonce in ["01" * 16, "01" * 16, "02" * 16]:
     print(s.recv(100).decode().strip())
 END
 echo "== hooks"
-for _ in {1..100}; do
+for _ in {1..600}; do
     grep -qs '^3' hooks.log && break
     sleep 0.1
 done
