@@ -42,17 +42,18 @@ pub struct Picture<'a> {
 const WIDTH: f64 = 1120.0;
 const HEIGHT: f64 = 900.0;
 
-/// Colours by role, for light and dark grounds; the two of marks differ in lightness too, for those who see no colours.
+/// Colours by role, for light and dark grounds; the two of marks differ in lightness too, for those who see no colours. Written
+/// out at each rule, since many programs that draw SVG know no variables.
 const STYLE: &str = "\
-svg{--ground:#fdfdfb;--ink:#22272e;--faint:#6b7280;--rule:#d9dce1;--mark:#2f6f9f;--other:#c4762c;--band:#2f6f9f22;--dense:#1d4e74}\
-@media (prefers-color-scheme:dark){svg{--ground:#14181d;--ink:#e4e7eb;--faint:#98a1ad;--rule:#333b45;--mark:#6fb1e0;--other:#e8a45c;\
---band:#6fb1e02e;--dense:#9fd0f5}}\
-text{font-family:system-ui,'DejaVu Sans',Helvetica,Arial,sans-serif;font-size:12px;fill:var(--ink)}\
-.title{font-size:20px;font-weight:600}.panel{font-size:14px;font-weight:600}.faint{fill:var(--faint)}\
+text{font-family:system-ui,'DejaVu Sans',Helvetica,Arial,sans-serif;font-size:12px;fill:#22272e}\
+.title{font-size:20px;font-weight:600}.panel{font-size:14px;font-weight:600}.faint{fill:#6b7280}\
 .end{text-anchor:end}.middle{text-anchor:middle}\
-.ground{fill:var(--ground)}.rule{stroke:var(--rule);stroke-width:1}.axis{stroke:var(--faint);stroke-width:1}\
-.mark{fill:var(--mark)}.other{fill:var(--other)}.band{fill:var(--band)}.dense{fill:var(--dense)}\
-.line{stroke:var(--ink);stroke-width:1.5;stroke-dasharray:4 3}";
+.ground{fill:#fdfdfb}.rule{stroke:#d9dce1;stroke-width:1}.axis{stroke:#6b7280;stroke-width:1}\
+.mark{fill:#2f6f9f}.other{fill:#c4762c}.band{fill:#2f6f9f;fill-opacity:.13}.dense{fill:#1d4e74}\
+.line{stroke:#22272e;stroke-width:1.5;stroke-dasharray:4 3}\
+@media (prefers-color-scheme:dark){text{fill:#e4e7eb}.faint{fill:#98a1ad}.ground{fill:#14181d}.rule{stroke:#333b45}\
+.axis{stroke:#98a1ad}.mark{fill:#6fb1e0}.other{fill:#e8a45c}.band{fill:#6fb1e0;fill-opacity:.18}.dense{fill:#9fd0f5}\
+.line{stroke:#e4e7eb}}";
 
 /// Draws the picture.
 pub fn draw(picture: &Picture) -> String {

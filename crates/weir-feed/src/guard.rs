@@ -37,33 +37,39 @@ impl Guard {
             }
         }
         let cloned = before.is_some_and(|before| differ(before, now));
-        let guard = Self { path, seen: now, words };
+        // Kept as it was until the clone has been answered: who is killed before that is told again.
+        let guard = Self { path, seen: before.filter(|_| cloned).unwrap_or(now), words };
         guard.keep();
         (guard, cloned)
     }
 
-    /// Whether the machine was cloned since the last look.
+    /// Whether the machine was cloned since what is known. It stays so until [`Guard::answered`].
     pub(crate) fn look(&mut self, now: Signal) -> bool {
         let cloned = differ(self.seen, now);
-        if self.seen != now {
-            self.seen = now;
-            self.keep();
+        if !cloned && self.seen != now {
+            self.answered(now);
         }
         cloned
     }
 
-    /// Whether a word is new.
-    pub(crate) fn hear(&mut self, word: &Word) -> bool {
-        let digest: String = Sha256::digest(word.nonce()).iter().map(|byte| format!("{byte:02x}")).collect();
-        if self.words.contains(&digest) {
-            return false;
-        }
+    /// What was seen has been answered, and need not be told again.
+    pub(crate) fn answered(&mut self, now: Signal) {
+        self.seen = now;
+        self.keep();
+    }
+
+    /// Whether a word is new. It stays so until [`Guard::heard`].
+    pub(crate) fn is_new(&self, word: &Word) -> bool {
+        !self.words.contains(&digest(word))
+    }
+
+    /// A word has been answered, and is a repetition from now on.
+    pub(crate) fn heard(&mut self, word: &Word) {
         if self.words.len() >= REMEMBERED {
             self.words.remove(0);
         }
-        self.words.push(digest);
+        self.words.push(digest(word));
         self.keep();
-        true
     }
 
     /// Without the file a clone may be told twice, which is the lesser evil.
@@ -78,6 +84,10 @@ impl Guard {
             crate::log::debug!("{}: {error}", self.path.display());
         }
     }
+}
+
+fn digest(word: &Word) -> String {
+    Sha256::digest(word.nonce()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn parse(value: &str) -> Option<Signal> {
@@ -119,17 +129,19 @@ mod tests {
     }
 
     #[test]
-    fn a_clone_is_told_once_also_by_a_daemon_that_was_away() {
+    fn a_clone_is_told_until_it_is_answered_also_to_the_next_daemon() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("guard");
         let (mut first, cloned) = Guard::open(path.clone(), Signal::Forks(3));
         assert!(!cloned, "what was before the first daemon is not its business");
         assert!(!first.look(Signal::Forks(3)));
-        assert!(first.look(Signal::Forks(4)));
-        assert!(!first.look(Signal::Forks(4)));
-        assert!(!first.look(Signal::Denied) && !first.look(Signal::Forks(4)));
-        assert!(Guard::open(path.clone(), Signal::Forks(5)).1);
-        assert!(!Guard::open(path.clone(), Signal::Forks(5)).1);
+        assert!(first.look(Signal::Forks(4)) && first.look(Signal::Forks(4)));
+        // Killed before it answered.
+        let (mut second, cloned) = Guard::open(path.clone(), Signal::Forks(4));
+        assert!(cloned);
+        second.answered(Signal::Forks(4));
+        assert!(!second.look(Signal::Forks(4)));
+        assert!(!Guard::open(path.clone(), Signal::Forks(4)).1);
         assert!(!Guard::open(path.clone(), Signal::Forks(1)).1, "a log that was overwritten");
         let (mut counter, cloned) = Guard::open(path.clone(), Signal::Counter(9));
         assert!(!cloned && counter.look(Signal::Counter(8)));
@@ -137,17 +149,17 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_heard_once_also_by_a_daemon_that_was_away() {
+    fn a_word_is_new_until_it_is_answered_also_to_the_next_daemon() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("guard");
         let (mut guard, _) = Guard::open(path.clone(), Signal::Unseen);
-        assert!(guard.hear(&word("01")));
-        assert!(!guard.hear(&word("01")));
-        assert!(guard.hear(&word("02")));
+        assert!(guard.is_new(&word("01")) && guard.is_new(&word("01")));
+        guard.heard(&word("01"));
+        assert!(!guard.is_new(&word("01")) && guard.is_new(&word("02")));
         let (mut next, cloned) = Guard::open(path.clone(), Signal::Unseen);
-        assert!(!cloned && !next.hear(&word("02")) && next.hear(&word("03")));
+        assert!(!cloned && !next.is_new(&word("01")) && next.is_new(&word("02")));
         for number in 0..2 * REMEMBERED {
-            next.hear(&word(&format!("{number:02x}{number:02x}")));
+            next.heard(&word(&format!("{number:02x}{number:02x}")));
         }
         assert!(fs::read_to_string(path).unwrap().lines().count() <= REMEMBERED);
     }

@@ -126,6 +126,8 @@ const OPTIONS: &[Opt] = &[
 const HAVEGED: &[&str] =
     &["buffer", "data", "file", "inst", "number", "onlinetest", "time", "chroot", "command"];
 
+const HAVEGED_LETTERS: &str = "bcdfinort";
+
 impl Options {
     fn new(variable: impl Fn(&str) -> Option<OsString>) -> Self {
         // systemd may name several folders with colons between them; the first is the daemon's own.
@@ -231,15 +233,16 @@ fn text(value: Result<OsString, lexopt::Error>) -> Result<String, String> {
 
 fn unknown(argument: &lexopt::Arg<'_>) -> String {
     match argument {
+        Short(letter) if HAVEGED_LETTERS.contains(*letter) => foreign(&format!("-{letter}")),
         Short(letter) => format!("unknown option -{letter}; see --help"),
-        Long(name) if HAVEGED.contains(name) => {
-            format!(
-                "--{name} is haveged's and tunes its generator, which this daemon does not have; leave it out"
-            )
-        }
+        Long(name) if HAVEGED.contains(name) => foreign(&format!("--{name}")),
         Long(name) => format!("unknown option --{name}; see --help"),
         Value(value) => format!("unexpected \"{}\"; see --help", value.display()),
     }
+}
+
+fn foreign(option: &str) -> String {
+    format!("{option} is haveged's and tunes its generator, which this daemon does not have; leave it out")
 }
 
 fn number(value: &str, least: u32, most: u32) -> Result<u32, String> {
@@ -304,6 +307,7 @@ mod tests {
         assert_eq!(options.pid_file, Some(PathBuf::from("/run/haveged.pid")));
         assert_eq!(parse("-F -w1024 -v 33").unwrap().level, Level::Debug);
         assert!(parse("--data 16").unwrap_err().contains("haveged"));
+        assert!(parse("-d 16").unwrap_err().contains("haveged"));
     }
 
     #[test]

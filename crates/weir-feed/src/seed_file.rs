@@ -21,7 +21,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 
 use sha2::{Digest, Sha256, Sha512};
@@ -60,6 +60,11 @@ impl SeedFile {
         Self { dir, machine }
     }
 
+    /// Which machine it is now.
+    pub(crate) fn belongs_to(&mut self, machine: Option<[u8; 32]>) {
+        self.machine = machine;
+    }
+
     fn path(&self) -> PathBuf {
         self.dir.join("seed")
     }
@@ -70,13 +75,18 @@ impl SeedFile {
     /// That it cannot be read. One that cannot be removed comes back worth nothing.
     pub(crate) fn take(&self) -> io::Result<Option<Taken>> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(FOREIGN as usize));
-        match open_private(&self.path()) {
+        // What a daemon that was killed while it saved has left behind.
+        let _ = fs::remove_file(self.dir.join("seed.new"));
+        let file = match open_private(&self.path()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other?.take(FOREIGN).read_to_end(&mut bytes)?,
+            other => other?,
         };
+        let ours = is_ours(&file.metadata()?, 1) && is_ours(&fs::metadata(&self.dir)?, u64::MAX);
+        file.take(FOREIGN).read_to_end(&mut bytes)?;
         let gone = fs::remove_file(self.path()).and_then(|()| self.sync());
         let (credit_bits, why) = match gone {
             Err(_) => (0, "it cannot be removed from the disk, so it would be used again"),
+            Ok(()) if !ours => (0, "others could have written it, or have a copy of it"),
             Ok(()) => self.worth(&bytes),
         };
         if let Some(seed) = parse(&bytes).map(|file| Zeroizing::new(file.seed.to_vec())) {
@@ -100,7 +110,7 @@ impl SeedFile {
         }
     }
 
-    /// Saves a seed for the next boot, made of the old one and a fresh draw. `ready`: whether the kernel is, else there is no
+    /// Saves a seed for the next boot, made of the old one, of that which it takes the place of, and of a fresh draw. `ready`: whether the kernel is, else there is no
     /// draw, and the seed will be credited with nothing.
     ///
     /// # Errors
@@ -117,6 +127,11 @@ impl SeedFile {
         hash.update((old.len() as u64).to_le_bytes());
         hash.update(old);
         hash.update(fresh.as_slice());
+        let mut before = Zeroizing::new(Vec::with_capacity(FILE));
+        if let Ok(file) = open_private(&self.path()) {
+            file.take(FILE as u64).read_to_end(&mut before)?;
+            hash.update(before.as_slice());
+        }
         let seed: Zeroizing<[u8; SEED]> = Zeroizing::new(hash.finalize().into());
         let file = format(&seed, ready, self.machine);
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.dir)?;
@@ -136,6 +151,12 @@ impl SeedFile {
     fn sync(&self) -> io::Result<()> {
         File::open(&self.dir)?.sync_all()
     }
+}
+
+/// Whether nobody but root (or whoever runs this) could have written it, or has it under another name.
+fn is_ours(meta: &fs::Metadata, most_links: u64) -> bool {
+    let owner = rustix::process::geteuid().as_raw();
+    (meta.uid() == 0 || meta.uid() == owner) && meta.mode() & 0o022 == 0 && meta.nlink() <= most_links
 }
 
 fn open_private(path: &std::path::Path) -> io::Result<File> {
@@ -223,11 +244,23 @@ mod tests {
 
         for (machine, ready) in [(Some([2; 32]), true), (None, true)] {
             fs::write(file.path(), &saved).unwrap();
+            fs::set_permissions(file.path(), fs::Permissions::from_mode(0o600)).unwrap();
             let other = SeedFile::new(dir.path().to_owned(), machine);
             assert_eq!(other.take().unwrap().unwrap().credit_bits, 0, "{machine:?} {ready}");
         }
         file.save(&taken.bytes, false).unwrap();
         assert_eq!(file.take().unwrap().unwrap().credit_bits, 0, "not ready when it was saved");
+
+        let worth = |file: &SeedFile| file.take().unwrap().unwrap().credit_bits;
+        file.save(&[], true).unwrap();
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(0o666)).unwrap();
+        assert_eq!(worth(&file), 0, "others could have written it");
+        file.save(&[], true).unwrap();
+        fs::hard_link(file.path(), dir.path().join("copy")).unwrap();
+        assert_eq!(worth(&file), 0, "it is still there under another name");
+        file.save(&[], true).unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(worth(&file), 0, "others could have put another in its place");
     }
 
     #[test]

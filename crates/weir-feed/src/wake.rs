@@ -7,15 +7,15 @@
 //! - VMClock, where its device can be polled (since Linux 7.0; before, a poll answers at once and means nothing);
 //! - the hypervisor's word.
 //!
-//! A descriptor that keeps answering without saying anything new is no longer polled: what it would have told is then
-//! looked at by the clock.
+//! A poll that answers without end must not become a loop: VMClock's is given up where it means nothing, the kernel log has
+//! pauses that grow with what it says, and a device of the hypervisor's wakes for changes alone.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
@@ -25,6 +25,11 @@ use rustix::time::{
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::word::Listener;
+
+/// After a line of the kernel log it wakes nobody for so long, and longer the more it says: a firewall that logs packets must
+/// not keep the daemon busy. The kernel reseeds itself at a fork, without waiting for anybody.
+const LEAST_PAUSE: Duration = Duration::from_millis(250);
+const MOST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Something happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +57,10 @@ pub(crate) struct Wakes {
     random: Option<File>,
     log: Option<File>,
     vmclock: Option<File>,
+    /// Until when lines of the kernel log wake nobody, and how long the next such pause is.
+    log_rests: Option<Instant>,
+    log_pause: Duration,
+    log_spoke: Option<Instant>,
     /// Where the hypervisor's word arrives.
     pub(crate) words: Vec<Listener>,
 }
@@ -69,6 +78,9 @@ impl Wakes {
             random: if estimates { open("/dev/random", true).ok() } else { None },
             log: kernel_log().ok(),
             vmclock: vmclock(),
+            log_rests: None,
+            log_pause: LEAST_PAUSE,
+            log_spoke: None,
             words,
         })
     }
@@ -83,6 +95,10 @@ impl Wakes {
     /// # Errors
     /// That the kernel refuses to wait, which must not become a loop.
     pub(crate) fn wait(&mut self, time: Duration, low: bool) -> io::Result<Vec<Wake>> {
+        let now = Instant::now();
+        self.log_rests = self.log_rests.filter(|until| *until > now);
+        // What the log said in its pause is looked at when that ends.
+        let time = self.log_rests.map_or(time, |until| time.min(until - now));
         let seen = self.poll(time, low)?;
         Ok(seen.into_iter().filter(|wake| self.take(*wake)).collect())
     }
@@ -109,7 +125,8 @@ impl Wakes {
         let mut interests =
             vec![input(Wake::Stop, self.stop.as_fd()), input(Wake::Report, self.report.as_fd())];
         interests.extend(self.clock.iter().map(|fd| input(Wake::Clock, fd.as_fd())));
-        let logs = [&self.log, &self.vmclock].into_iter().flatten();
+        let log = self.log.as_ref().filter(|_| self.log_rests.is_none());
+        let logs = [log, self.vmclock.as_ref()].into_iter().flatten();
         interests.extend(logs.map(|fd| input(Wake::MaybeCloned, fd.as_fd())));
         let words = self.words.iter().enumerate();
         interests.extend(words.map(|(number, word)| input(Wake::Word(number), word.as_fd())));
@@ -136,6 +153,10 @@ impl Wakes {
                 if self.log.as_mut().is_some_and(|log| !drain_log(log)) {
                     self.log = None;
                 }
+                let now = Instant::now();
+                let quiet = self.log_spoke.is_none_or(|before| now - before > 2 * MOST_PAUSE);
+                self.log_pause = if quiet { LEAST_PAUSE } else { (2 * self.log_pause).min(MOST_PAUSE) };
+                (self.log_rests, self.log_spoke) = (Some(now + self.log_pause), Some(now));
                 true
             }
             Wake::Low | Wake::Word(_) => true,
@@ -231,7 +252,19 @@ mod tests {
         let (stop, mut stopper) = UnixStream::pair().unwrap();
         let (report, _reporter) = UnixStream::pair().unwrap();
         stop.set_nonblocking(true).unwrap();
-        let mut wakes = Wakes { stop, report, clock: None, random: None, log: None, vmclock: None, words };
+        let (log_rests, log_pause, log_spoke) = (None, LEAST_PAUSE, None);
+        let mut wakes = Wakes {
+            stop,
+            report,
+            clock: None,
+            random: None,
+            log: None,
+            vmclock: None,
+            log_rests,
+            log_pause,
+            log_spoke,
+            words,
+        };
         assert_eq!(wakes.wait(Duration::ZERO, true).unwrap(), []);
         stopper.write_all(b"x").unwrap();
         let mut client = UnixStream::connect(&path).unwrap();

@@ -25,8 +25,10 @@ use socket2::{Domain, SockAddr, Socket, Type};
 const PATIENCE: Duration = Duration::from_secs(1);
 /// `clone `, 64 bytes in hexadecimal, the end of the line: and something to spare for line ends of two characters.
 const LONGEST: usize = 160;
-/// From a device at once: what a hypervisor has to say is short, and one that talks without end is not listened to.
+/// From a device at once: what a hypervisor has to say is short.
 const MOST_READS: u32 = 64;
+/// A device that says so much and no word among it is not the hypervisor's, and is heard no longer.
+const MOST_IDLE: usize = 64 * 1024;
 /// The address of the hypervisor on a vsock (`VMADDR_CID_HOST`).
 const HYPERVISOR: u32 = 2;
 /// Any address of this machine (`VMADDR_CID_ANY`).
@@ -118,7 +120,7 @@ enum Way {
     Device {
         device: File,
         changes: OwnedFd,
-        begun: Vec<u8>,
+        begun: Begun,
     },
 }
 
@@ -133,7 +135,7 @@ impl Listener {
             Place::Vsock(port) => Way::Vsock(vsock(*port)?),
             Place::Device(path) => {
                 let device = device(path)?;
-                Way::Device { changes: changes(&device)?, device, begun: Vec::new() }
+                Way::Device { changes: changes(&device)?, device, begun: Begun::default() }
             }
         };
         Ok(Self { place: place.clone(), way })
@@ -263,8 +265,30 @@ fn answer(line: &[u8], mut act: impl FnMut(&Word) -> u64) -> String {
     }
 }
 
-/// Lines of a device, which is never closed, until there are no more for now. One that is too long is thrown away.
-fn read_device(device: &mut File, begun: &mut Vec<u8>, mut act: impl FnMut(&Word) -> u64) -> io::Result<()> {
+/// A line of a device that has not ended yet.
+#[derive(Debug, Default)]
+struct Begun {
+    line: Vec<u8>,
+    /// Bytes since the last word.
+    idle: usize,
+}
+
+impl Begun {
+    /// The next byte. Answers the line if this ends it; one that is too long is answered once, as what it begins with.
+    fn push(&mut self, byte: u8) -> Option<Vec<u8>> {
+        self.idle += 1;
+        if byte == b'\n' {
+            return Some(std::mem::take(&mut self.line));
+        }
+        if self.line.len() <= LONGEST {
+            self.line.push(byte);
+        }
+        None
+    }
+}
+
+/// Lines of a device, which is never closed, until there are no more for now.
+fn read_device(device: &mut File, begun: &mut Begun, mut act: impl FnMut(&Word) -> u64) -> io::Result<()> {
     let mut bytes = [0; LONGEST];
     for _ in 0..MOST_READS {
         let length = match device.read(&mut bytes) {
@@ -274,13 +298,18 @@ fn read_device(device: &mut File, begun: &mut Vec<u8>, mut act: impl FnMut(&Word
             other => other?,
         };
         for byte in bytes.iter().take(length) {
-            if *byte == b'\n' || begun.len() > LONGEST {
-                let line = std::mem::take(begun);
-                let _ = device.write_all(answer(&line, &mut act).as_bytes());
-            } else {
-                begun.push(*byte);
-            }
+            let Some(line) = begun.push(*byte) else { continue };
+            let mut is_word = false;
+            let said = answer(&line, |word| {
+                is_word = true;
+                act(word)
+            });
+            begun.idle *= usize::from(!is_word);
+            let _ = device.write_all(said.as_bytes());
         }
+    }
+    if begun.idle > MOST_IDLE {
+        return Err(io::Error::other("it talks without end and says nothing"));
     }
     Ok(())
 }

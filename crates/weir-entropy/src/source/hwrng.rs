@@ -27,7 +27,7 @@ pub(super) const KIND: Kind = Kind {
     // Drivers give conditioned bytes, so that faults show against more than is credited.
     tested_bits: MOST_BITS,
     timing: false,
-    pace: Pace::Slow { patience_ms: 5 },
+    pace: Pace::Slow { patience_ms: 30 },
     default: Use::Always,
     open: |spec| HwRng::open(spec, "/dev/hwrng", "/sys/class/misc/hw_random"),
 };

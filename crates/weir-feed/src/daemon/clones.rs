@@ -40,8 +40,16 @@ impl Daemon {
         let signal = weir_kernel::generation().signal;
         if self.guard.as_mut().is_some_and(|guard| guard.look(signal)) {
             self.cloned("the machine's own signal", &[])?;
+            self.answered(signal);
         }
         Ok(())
+    }
+
+    /// Only what has been answered is known.
+    pub(super) fn answered(&mut self, signal: Signal) {
+        if let Some(guard) = &mut self.guard {
+            guard.answered(signal);
+        }
     }
 
     pub(super) fn hear(&mut self, wakes: &mut Wakes, number: usize) -> Result<(), Failure> {
@@ -49,8 +57,11 @@ impl Daemon {
         let place = listener.place().to_string();
         let mut failed = Ok(());
         let heard = listener.take(|word: &Word| {
-            if self.guard.as_mut().is_none_or(|guard| guard.hear(word)) {
+            if self.guard.as_ref().is_none_or(|guard| guard.is_new(word)) {
                 failed = self.cloned(&format!("the hypervisor's word at {place}"), word.nonce());
+                if let (Ok(()), Some(guard)) = (&failed, &mut self.guard) {
+                    guard.heard(word);
+                }
             }
             self.status.generation
         });
@@ -102,6 +113,17 @@ impl Daemon {
             }
             self.reminder = Some((Instant::now() + REMIND_AFTER, REMINDERS));
         }
+    }
+
+    /// Hooks that a daemon before this one did not get to.
+    pub(super) fn catch_up(&mut self) {
+        let done = hooks::last_done(&self.options.run_dir.join("hooks-done"));
+        if self.published.is_none() || done.is_some_and(|done| done >= self.status.generation) {
+            return;
+        }
+        let signal = self.status.cloned.as_ref().map(|event| event.why.clone()).unwrap_or_default();
+        self.run_hooks(&signal);
+        self.reminder = Some((Instant::now(), REMINDERS));
     }
 
     /// Publishes the number once more while its hooks have not begun: systemd does not see a change of a file whose last

@@ -13,6 +13,8 @@
 mod account;
 mod clones;
 
+use std::fs::{File, TryLockError};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use weir_entropy::{Config, Gatherer};
@@ -120,6 +122,7 @@ pub(crate) fn run(options: Options) -> Result<(), Failure> {
         return Ok(());
     }
     let was_ready = daemon.phase != Phase::Seeding;
+    let _alone = alone(&daemon.options.run_dir)?;
     daemon.use_seed_file()?;
     daemon.round()?;
     if !was_ready && daemon.phase != Phase::Seeding && daemon.is_useless() {
@@ -204,6 +207,7 @@ impl Daemon {
             Ok(Some(taken)) => taken,
             Ok(None) => {
                 self.status.seed_file = Some("there was none at the start".to_owned());
+                self.save_seed_file(&[]);
                 return Ok(());
             }
             Err(error) => {
@@ -228,7 +232,9 @@ impl Daemon {
     }
 
     fn save_seed_file(&mut self, old: &[u8]) {
-        let Some(file) = &self.seed_file else { return };
+        let Some(file) = &mut self.seed_file else { return };
+        // A hook may have given the machine another ID meanwhile.
+        file.belongs_to(seed_file::machine());
         if let Err(error) = file.save(old, self.feeder.kernel.is_ready()) {
             warning!("no seed is saved for the next boot: {error}");
             self.status.notes.push(format!("no seed is saved for the next boot: {error}"));
@@ -285,7 +291,9 @@ impl Daemon {
         self.settled = true;
         if cloned {
             self.cloned("the machine's own signal, while no daemon ran", &[])?;
+            self.answered(signal);
         }
+        self.catch_up();
         self.note();
         Ok(wakes)
     }
@@ -429,6 +437,20 @@ impl Daemon {
         if let Some(path) = &self.options.pid_file {
             let _ = std::fs::remove_file(path);
         }
+    }
+}
+
+/// Two daemons in one folder would count generations against each other. Released when the process ends, however it does.
+fn alone(run_dir: &Path) -> Result<Option<File>, Failure> {
+    let _ = std::fs::create_dir_all(run_dir);
+    let Ok(lock) = File::options().write(true).create(true).truncate(false).open(run_dir.join("lock")) else {
+        return Ok(None);
+    };
+    match lock.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            Err(Failure::Failed(format!("another weir-feed runs in {}", run_dir.display())))
+        }
+        _ => Ok(Some(lock)),
     }
 }
 

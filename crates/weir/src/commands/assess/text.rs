@@ -98,14 +98,18 @@ fn independence(iid: &IidAssessment, text: &mut String) {
     let word = |passed: bool| if passed { "passed" } else { "FAILED" };
     let verdict = if iid.passed { "not refuted" } else { "REFUTED" };
     line!(text, "  independent and identically distributed (section 5): {verdict}");
+    let shuffles = match iid.permutations.len() {
+        0 => "no shuffles needed".to_owned(),
+        all => {
+            format!("{failed} of {all} permutation tests failed in {} shuffles", grouped(iid.rounds.into()))
+        }
+    };
     line!(
         text,
-        "    chi-square {} and {}, longest repeat {}, {failed} of {} permutation tests failed in {} shuffles",
+        "    chi-square {} and {}, longest repeat {}, {shuffles}",
         word(iid.independence.passed),
         word(iid.goodness_of_fit.passed),
-        word(iid.longest_repeat.passed),
-        iid.permutations.len(),
-        grouped(iid.rounds.into())
+        word(iid.longest_repeat.passed)
     );
     if !iid.passed {
         line!(text, "    so the figure above does not hold; take the one without --iid");
