@@ -9,6 +9,7 @@
 mod input;
 mod judge;
 mod progress;
+mod restart;
 mod rngtest;
 mod text;
 
@@ -34,6 +35,7 @@ Examples:
   weir mint bytes 64MiB | weir assess fips140-2 -          a stream of any length
   weir assess sp800-90b --source jitter                    raw samples of a noise source, before conditioning
   weir assess sp800-90b --bits 4 samples.bin --json        min-entropy of symbols of 4 bits, one a byte
+  weir assess sp800-90b --restart 3.5 restarts.bin         a thousand samples of each of a thousand restarts
   weir assess dump.bin --plot dump.svg                     and a picture
   weir assess fips140-2 --compat -c 1000 < /dev/hwrng      in place of rngtest";
 
@@ -97,6 +99,10 @@ struct Sp80090bArgs {
     /// if so take the most common value's estimate alone
     #[arg(long)]
     iid: bool,
+    /// Test instead whether a source is as good after a start (3.1.4): the input is 1000 samples of each of 1000 restarts, the
+    /// number what was assessed of the source while it ran, in bits a sample
+    #[arg(long, value_name = "BITS", conflicts_with = "iid", value_parser = entropy)]
+    restart: Option<f64>,
 }
 
 #[derive(clap::Args)]
@@ -184,6 +190,13 @@ fn probability(text: &str) -> Result<f64, String> {
     }
 }
 
+fn entropy(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(bits) if (0.0..=8.0).contains(&bits) => Ok(bits),
+        _ => Err("bits of min-entropy a sample, from 0 to 8".to_owned()),
+    }
+}
+
 /// Why nothing was assessed.
 enum Failure {
     /// The options do not fit together, in a way that clap cannot see.
@@ -214,6 +227,14 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 }
 
 fn assess(args: &Args) -> Result<ExitCode, Failure> {
+    if let Some(TestArgs::Sp800_90b(Sp80090bArgs { restart: Some(h_initial), .. })) = &args.test {
+        if args.common.source.is_some() || args.common.plot.is_some() {
+            return Err(Failure::Usage(
+                "--restart takes a file of samples from restarts, and draws nothing".to_owned(),
+            ));
+        }
+        return restart::run(open(args)?, args.common.bits, *h_initial, args.common.json);
+    }
     let plan = Plan::of(args)?;
     let report = judge::assess(open(args)?, &plan)?;
     if let Some(path) = &args.common.plot {

@@ -99,6 +99,24 @@ fn figures_of_sp800_90b_are_those_of_the_reference() {
 }
 
 #[test]
+fn restarts_are_held_against_what_the_source_gave_before() {
+    let samples = even(1_000_000);
+    let output = fed("assess sp800-90b --restart 7 --json -", &samples);
+    let found = json(&output);
+    assert_eq!(output.status.code(), Some(0), "{found}");
+    assert_eq!((&found["sanity_passed"], &found["validated"]), (&true.into(), &true.into()));
+    assert!(found["assessed_min_entropy"].as_f64().unwrap() <= 7.0);
+    // A source that begins with the same sample each time: a column of one symbol.
+    let mut stuck = samples;
+    stuck.iter_mut().step_by(1000).for_each(|sample| *sample = 7);
+    let output = fed("assess sp800-90b --restart 7 -", &stuck);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("1000 in a column"), "{output:?}");
+    assert_eq!(fed("assess sp800-90b --restart 7 -", &stuck[..999_999]).status.code(), Some(3));
+    assert_eq!(fed("assess sp800-90b --restart 9 -", &stuck).status.code(), Some(2));
+}
+
+#[test]
 fn published_parameters_give_the_published_p_values() {
     let Some(vectors) = vectors() else { testkit::skip!("no vectors beside the workspace") };
     let folder = vectors.join("sp800-22");
