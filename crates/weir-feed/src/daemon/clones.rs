@@ -78,12 +78,12 @@ impl Daemon {
     /// mixes in by itself. Gathering takes up to a second, in which twins would draw the same; it comes after that, for a
     /// second key. VMClock's counter may be the same in twins, so there it has to come before.
     pub(super) fn cloned(&mut self, signal: &str, nonce: &[u8]) -> Result<(), Failure> {
-        // Whoever sees the number change finds the reason in the status.
-        self.status.cloned = event(signal);
-        self.note();
         let is_unlike = !nonce.is_empty() || matches!(weir_kernel::generation().signal, Signal::Forks(_));
         self.feeder.mix(nonce)?;
         let has_key = is_unlike && self.feeder.reseed()?;
+        // Whoever sees the number change finds the reason in the status.
+        self.status.cloned = event(signal);
+        self.note();
         if has_key {
             self.advance();
         }

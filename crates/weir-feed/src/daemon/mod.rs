@@ -117,12 +117,12 @@ pub(crate) fn once(options: Options) -> Result<(), Failure> {
 /// [`Failure`].
 pub(crate) fn run(options: Options) -> Result<(), Failure> {
     let mut daemon = Daemon::start(options)?;
+    let _alone = alone(&daemon.options.run_dir)?;
     if daemon.is_useless() {
         daemon.leave();
         return Ok(());
     }
     let was_ready = daemon.phase != Phase::Seeding;
-    let _alone = alone(&daemon.options.run_dir)?;
     daemon.use_seed_file()?;
     daemon.round()?;
     if !was_ready && daemon.phase != Phase::Seeding && daemon.is_useless() {
