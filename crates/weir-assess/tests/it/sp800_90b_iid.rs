@@ -123,15 +123,31 @@ fn the_seed_decides_the_ranks() {
 
 #[test]
 fn order_is_noticed() {
-    // Every symbol equally often, so that only their order can tell.
-    let mut sorted = noise(31, 600);
-    sorted.sort_unstable();
-    let found = iid(&Samples::new(&sorted, Some(8)).unwrap(), &[1; 32], &Unwatched).unwrap();
+    // A sixteenth of the symbols are those of sixteen before: neighbours are independent, and all parts alike.
+    let mut symbols: Vec<u8> = noise(31, 20_000).into_iter().map(|byte| byte >> 4).collect();
+    let copied = noise(33, 20_000).into_iter().map(|byte| byte < 16);
+    for (at, _) in copied.enumerate().skip(16).filter(|(_, copied)| *copied) {
+        symbols[at] = symbols[at - 16];
+    }
+    let found = iid(&Samples::new(&symbols, Some(4)).unwrap(), &[1; 32], &Unwatched).unwrap();
+    let others = [found.independence.passed, found.goodness_of_fit.passed, found.longest_repeat.passed];
+    assert_eq!(others, [true; 3]);
     assert!(!found.passed);
     assert_eq!(found.rounds, 10_000);
     let failed: Vec<_> =
         found.permutations.iter().filter(|rank| !rank.passed).map(|rank| rank.name).collect();
-    assert!(failed.contains(&"excursion") && failed.contains(&"compression"), "{failed:?}");
+    assert!(failed.contains(&"periodicity(16)"), "{failed:?}");
+}
+
+#[test]
+fn what_is_refuted_already_is_not_shuffled() {
+    let mut sorted = noise(31, 600);
+    sorted.sort_unstable();
+    for refuted in [sorted, b"the quick brown fox ".repeat(5000), noise(35, 1000).repeat(100)] {
+        let found = iid(&Samples::new(&refuted, Some(8)).unwrap(), &[1; 32], &Unwatched).unwrap();
+        assert!(!found.passed);
+        assert_eq!((found.rounds, found.permutations.len()), (0, 0));
+    }
 }
 
 #[test]
