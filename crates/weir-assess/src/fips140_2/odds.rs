@@ -169,7 +169,6 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "takes some seconds"]
     fn odds_of_runs_of_one_and_two() {
         assert_close(odds_of_runs(1, 2315, 2685), 7.355_318_093e-5);
         assert_close(odds_of_runs(2, 1114, 1386), 1.875_085_521e-5);
