@@ -16,8 +16,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::guard::replace;
 use crate::log;
 
+/// What a boot begins with.
+pub(crate) const FIRST: u64 = 1;
 /// How long a hook may take.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Between two looks whether it has ended.
@@ -28,6 +31,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// # Errors
 /// That the folder may not be used, or that it cannot be noted down that the hooks ran.
 pub(crate) fn run_once(dir: &Path, done: &Path, generation: u64, signal: &str) -> io::Result<usize> {
+    // The first generation of a boot is no clone, whatever became of the note about it on a full disk.
+    if generation <= FIRST {
+        return Ok(0);
+    }
     // Two that were started for two clones in a breath take turns.
     let turn =
         fs::OpenOptions::new().write(true).create(true).truncate(false).open(done.with_extension("lock"))?;
@@ -37,7 +44,7 @@ pub(crate) fn run_once(dir: &Path, done: &Path, generation: u64, signal: &str) -
         return Ok(0);
     }
     let hooks = hooks(dir)?;
-    fs::write(done, format!("{generation}\n"))?;
+    note(done, generation)?;
     let failed = hooks.iter().filter(|hook| !run(hook, generation, signal, PATIENCE)).count();
     log::notice!("generation {generation}: {} hooks run, {failed} failed", hooks.len());
     Ok(failed)
@@ -48,12 +55,12 @@ pub(crate) fn last_done(done: &Path) -> Option<u64> {
     fs::read_to_string(done).ok().and_then(|text| text.trim().parse().ok())
 }
 
-/// Notes down that the hooks of a generation need not be run.
+/// Notes down that the hooks of a generation need not be run any more. Whole or not at all: a torn note would run them again.
 ///
 /// # Errors
 /// That it cannot be written.
-pub(crate) fn skip(done: &Path, generation: u64) -> io::Result<()> {
-    fs::write(done, format!("{generation}\n"))
+pub(crate) fn note(done: &Path, generation: u64) -> io::Result<()> {
+    replace(done, format!("{generation}\n").as_bytes(), 0o644)
 }
 
 /// The hooks of a folder, in order.
@@ -175,6 +182,21 @@ mod tests {
         assert_eq!(fs::read_to_string(&out).unwrap(), all);
         assert_eq!(run_once(dir.path(), &done, 3, "word").unwrap(), 1);
         assert_eq!(fs::read_to_string(&out).unwrap().lines().count(), 4);
+    }
+
+    #[test]
+    fn the_first_generation_is_no_clone() {
+        let _one = ONE_AT_A_TIME.lock();
+        let dir = tempfile::tempdir().unwrap();
+        let ran = dir.path().join("ran");
+        hook(dir.path(), "10-say", 0o755, &format!("touch {}", ran.display()));
+        // As a full disk leaves it.
+        let done = dir.path().join("done");
+        fs::write(&done, "").unwrap();
+        assert_eq!(run_once(dir.path(), &done, FIRST, "").unwrap(), 0);
+        assert!(!ran.exists());
+        assert_eq!(run_once(dir.path(), &done, 2, "word").unwrap(), 0);
+        assert!(ran.exists() && last_done(&done) == Some(2));
     }
 
     #[test]

@@ -22,7 +22,7 @@ impl Daemon {
         let path = run_dir.join("generation");
         // Before the file appears, which whoever runs the hooks sees: the first generation is no clone.
         if !path.exists()
-            && let Err(error) = hooks::skip(&run_dir.join("hooks-done"), 1)
+            && let Err(error) = hooks::note(&run_dir.join("hooks-done"), hooks::FIRST)
         {
             debug!("{}: {error}", run_dir.display());
         }
@@ -118,7 +118,8 @@ impl Daemon {
     /// Hooks that a daemon before this one did not get to.
     pub(super) fn catch_up(&mut self) {
         let done = hooks::last_done(&self.options.run_dir.join("hooks-done"));
-        if self.published.is_none() || done.is_some_and(|done| done >= self.status.generation) {
+        let is_first = self.status.generation <= hooks::FIRST;
+        if self.published.is_none() || is_first || done.is_some_and(|done| done >= self.status.generation) {
             return;
         }
         let signal = self.status.cloned.as_ref().map(|event| event.why.clone()).unwrap_or_default();

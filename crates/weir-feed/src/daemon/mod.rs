@@ -232,13 +232,15 @@ impl Daemon {
     }
 
     fn save_seed_file(&mut self, old: &[u8]) {
+        const UNSAVED: &str = "no seed is saved for the next boot";
         let Some(file) = &mut self.seed_file else { return };
         // A hook may have given the machine another ID meanwhile.
         file.belongs_to(seed_file::machine());
+        self.status.notes.retain(|note| !note.starts_with(UNSAVED));
         if let Err(error) = file.save(old, self.feeder.kernel.is_ready()) {
-            warning!("no seed is saved for the next boot: {error}");
-            self.status.notes.push(format!("no seed is saved for the next boot: {error}"));
-            self.seed_file = None;
+            warning!("{UNSAVED}: {error}");
+            // The disk may have room again at the end.
+            self.status.notes.push(format!("{UNSAVED}: {error}"));
         }
     }
 
