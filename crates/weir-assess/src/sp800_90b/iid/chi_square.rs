@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::super::most_common::counts;
-use super::incomplete_gamma::chi_square_tail;
+use crate::probability::chi_square_above;
 
 /// Chance of a false alarm that the verdict accepts (5.2.1 to 5.2.4).
 const FALSE_ALARM: f64 = 0.001;
@@ -27,7 +27,7 @@ pub struct ChiSquare {
 
 impl ChiSquare {
     fn new(score: f64, df: i64) -> Self {
-        let p_value = chi_square_tail(score, df);
+        let p_value = chi_square_above(score, df as f64);
         Self { score, df, p_value, passed: p_value >= FALSE_ALARM }
     }
 }

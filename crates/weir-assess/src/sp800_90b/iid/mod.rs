@@ -9,7 +9,6 @@
 mod chi_square;
 mod compressed;
 mod huffman;
-mod incomplete_gamma;
 mod longest_repeat;
 mod permutation;
 mod shuffle;
