@@ -6,6 +6,7 @@
 //! Invariants: reads are bounded and never block; a fact that could not be read is an [`Unknown`] and never a default;
 //! no private key's or seed's content is read.
 
+pub mod arrivals;
 pub mod cpu;
 pub mod feed;
 mod generators;
@@ -22,6 +23,7 @@ pub mod vmclock;
 
 use std::time::Duration;
 
+pub use arrivals::Arrival;
 pub use cpu::{Cpu, CpuRandom};
 pub use feed::FeedStatus;
 pub use generators::{HwRandom, Tpm};
@@ -79,6 +81,8 @@ pub struct Host {
     pub processes: Fact<Processes>,
     /// What weir-feed says of itself.
     pub feed: Fact<FeedStatus>,
+    /// Seeds that `weir seed` brought in this boot, oldest first.
+    pub arrivals: Fact<Vec<Arrival>>,
 }
 
 /// What decides whether this host is a machine of its own: few reads, and none of the kernel log.
@@ -138,6 +142,7 @@ impl Host {
             cloud: keys::cloud_instance(root),
             processes: Processes::read(root),
             feed: FeedStatus::read(root),
+            arrivals: arrivals::read(root),
             kernel,
             pool,
             log,

@@ -5,6 +5,7 @@ mod check;
 mod control;
 mod doctor;
 mod mint;
+mod seed;
 mod start;
 mod version;
 
@@ -34,6 +35,7 @@ enum Command {
     Mint(mint::Args),
     /// How unpredictable are these bytes? SP 800-90B, FIPS 140-2, SP 800-22 and ENT
     Assess(assess::Args),
+    Seed(seed::Args),
     Version(version::Args),
 }
 
@@ -48,6 +50,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Doctor(args) => return doctor::run(&args),
         Command::Mint(args) => return mint::run(&args),
         Command::Assess(args) => return assess::run(&args),
+        Command::Seed(args) => return seed::run(&args),
         Command::Version(args) => return version::run(&args),
     };
     match result {

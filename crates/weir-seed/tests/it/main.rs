@@ -1,0 +1,1 @@
+//! What a user of the crate relies on, through its public interface.

@@ -1,0 +1,20 @@
+//! `weir seed`: seeds for new machines. The list of its commands; each is a file of its own with an `Args` type and a `run`
+//! function.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// Seeds for new machines: make them, bring them, and prove that machines differ
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {}
+
+pub(crate) fn run(args: &Args) -> ExitCode {
+    match args.command {}
+}
