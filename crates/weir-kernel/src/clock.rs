@@ -38,6 +38,7 @@ pub fn unix_ms() -> u64 {
 }
 
 /// Time since the machine started, suspension included (CLOCK_BOOTTIME). Nobody sets this clock.
+#[cfg(target_os = "linux")]
 #[must_use]
 pub fn since_boot() -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };

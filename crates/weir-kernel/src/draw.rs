@@ -8,9 +8,9 @@
 //! - Nothing is kept from one draw to the next, so there is nothing to fork, to clone or to steal.
 //! - Safe on any thread, in a forked child, and in a signal handler.
 
-use crate::counts::{self, Purpose};
+use crate::counts;
 use crate::vdso::thread::Handle;
-use crate::{Error, bulk, syscall};
+use crate::{Error, Purpose, bulk, syscall};
 
 /// How many interruptions in a row one draw bears. Signals can interrupt only the wait for readiness, at most as often
 /// as they come; a policy that answers EINTR for ever must not make a draw spin for ever.

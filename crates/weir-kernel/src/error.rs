@@ -24,6 +24,7 @@ pub enum Error {
 
 impl Error {
     /// The error that the kernel's number stands for, in the context of a draw.
+    #[cfg(target_os = "linux")]
     pub(crate) fn from_errno(errno: i32) -> Self {
         match errno {
             libc::EAGAIN => Self::NotReady,
@@ -108,6 +109,7 @@ mod tests {
         assert!(!Error::Os(libc::EIO).is_retryable());
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn errno_maps_to_the_variant_that_names_the_cause() {
         assert_eq!(Error::from_errno(libc::EAGAIN), Error::NotReady);

@@ -56,9 +56,26 @@ impl Machine {
             Kernel::Qemu(image) => qemu(&mut command, image, folder.path(), more),
             Kernel::Uml { program, library } => uml(&mut command, program, library.as_deref(), folder.path()),
         }
+        Self::spawn(command, folder)
+    }
+
+    /// Starts what runs a guest whose console is the file `console` in `folder`.
+    pub(super) fn spawn(mut command: Command, folder: TempDir) -> io::Result<Self> {
         let out = fs::File::create(folder.join("out"))?;
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         Ok(Self { process: command.spawn()?, folder })
+    }
+
+    /// Waits until it has said a key, and hands out all that it said until then.
+    ///
+    /// # Errors
+    /// With the end of what it said, when it did not in time or died before.
+    pub fn hear(&mut self, key: &str, limit: Duration) -> io::Result<Said> {
+        self.wait(limit, key, |this| match this.ended()? {
+            None => Ok(this.said().text(key).is_some()),
+            Some(status) => Err(io::Error::other(format!("the guest ended ({status}): {}", this.tail()))),
+        })?;
+        Ok(self.said())
     }
 
     /// Waits until it has switched itself off.

@@ -4,6 +4,8 @@
 //! ([`Initramfs`]). It runs under User-mode Linux, which is a program like any other, or under QEMU's emulation
 //! ([`Machine`]), since machines that test seldom have KVM. It prints what it saw as lines `GUEST key=value` ([`Said`]).
 //!
+//! [`Cloud`] is a whole Debian with cloud-init and sshd instead.
+//!
 //! Kernels and other people's daemons are not brought from anywhere: [`Lab::find`] looks for a folder that has them, by the
 //! environment variable `LAB_WORK`, else `lab` in the folder for temporary files. In it are `kernels/NAME` (kernel images),
 //! `uml/NAME/usr/bin/linux.uml`, `daemons/PACKAGE` (unpacked packages, which `debs` keeps) and `bin/uml_xstate.so`, a library that old User-mode
@@ -13,6 +15,7 @@
 //! or its deadline.
 
 mod clone;
+mod cloud;
 mod initramfs;
 mod machine;
 
@@ -21,6 +24,7 @@ use std::process::{Command, Stdio};
 use std::{env, fs};
 
 pub use clone::{Clones, Draw, Tell, clone};
+pub use cloud::{Cloud, CloudGuest, Image};
 pub use initramfs::Initramfs;
 pub use machine::{Kernel, Machine, Said};
 

@@ -2,8 +2,10 @@
 
 mod assess;
 mod check;
+mod completions;
 mod control;
 mod doctor;
+mod manual;
 mod mint;
 mod seed;
 mod start;
@@ -12,7 +14,7 @@ mod version;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// An API gateway and randomness toolkit whose keys come from a pool it can vouch for.
 #[derive(Parser)]
@@ -36,6 +38,8 @@ enum Command {
     /// How unpredictable are these bytes? SP 800-90B, FIPS 140-2, SP 800-22 and ENT
     Assess(assess::Args),
     Seed(seed::Args),
+    Completions(completions::Args),
+    Manual(manual::Args),
     Version(version::Args),
 }
 
@@ -51,6 +55,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Mint(args) => return mint::run(&args),
         Command::Assess(args) => return assess::run(&args),
         Command::Seed(args) => return seed::run(&args),
+        Command::Completions(args) => completions::run(&args, &mut Cli::command()),
+        Command::Manual(args) => manual::run(&args, Cli::command()),
         Command::Version(args) => return version::run(&args),
     };
     match result {

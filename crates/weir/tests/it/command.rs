@@ -31,3 +31,21 @@ pub(crate) fn with_getrandom(error: &str, arguments: &str) -> Option<Output> {
     // strace itself fails with its own name where tracing is forbidden.
     (!String::from_utf8_lossy(&output.stderr).starts_with("strace:")).then_some(output)
 }
+
+#[test]
+fn every_command_has_a_manual_page_and_completions() {
+    let folder = testkit::TempDir::new();
+    stdout(&format!("manual {}", folder.path().display()));
+    let page = |name: &str| std::fs::read_to_string(folder.join(&format!("{name}.1"))).unwrap();
+    for name in ["weir", "weir-start", "weir-mint-token", "weir-seed"] {
+        let page = page(name);
+        assert!(page.contains(&format!(".TH {name} 1")) && page.contains(".SH SYNOPSIS"), "{name}: {page}");
+    }
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = stdout(&format!("completions {shell}"));
+        assert!(["doctor", "mint", "seed"].iter().all(|command| script.contains(command)), "{shell}");
+    }
+    let output = weir("manual /dev/null/here").output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("/dev/null/here: "), "{output:?}");
+}
