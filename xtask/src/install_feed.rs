@@ -47,7 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         None => build(&args.profile)?,
     };
     if args.destdir.is_none() && !is_root()? {
-        return as_root(args, &program);
+        return as_root("install-feed", &args.prefix, &program);
     }
     let places = Places::new(args)?;
     places.install(&program)?;
@@ -69,14 +69,15 @@ pub(crate) fn build(profile: &str) -> Result<PathBuf> {
 }
 
 /// Whether this process is root's, by whom a file of its own in /proc belongs to.
-fn is_root() -> Result<bool> {
+pub(crate) fn is_root() -> Result<bool> {
     Ok(fs::metadata("/proc/self").context("/proc")?.uid() == 0)
 }
 
-fn as_root(args: &Args, program: &Path) -> Result<ExitCode> {
-    let mut command = Command::new("sudo");
-    command.arg(std::env::current_exe()?).arg("install-feed").arg("--prefix").arg(&args.prefix);
-    process::check(command.arg("--from").arg(program))?;
+/// Has root install what was built as somebody else.
+pub(crate) fn as_root(command: &str, prefix: &Path, program: &Path) -> Result<ExitCode> {
+    let mut sudo = Command::new("sudo");
+    sudo.arg(std::env::current_exe()?).arg(command).arg("--prefix").arg(prefix);
+    process::check(sudo.arg("--from").arg(program))?;
     Ok(ExitCode::SUCCESS)
 }
 

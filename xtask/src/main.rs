@@ -13,6 +13,7 @@ mod bench;
 mod fuzz;
 mod install;
 mod install_feed;
+mod install_weir;
 mod layers;
 mod lint;
 mod packages;
@@ -44,6 +45,8 @@ enum Command {
     Fuzz(fuzz::Args),
     /// Measure, beside others
     Bench(bench::Args),
+    /// Build weir and install it with its manual pages, completions and the units of `weir seed`
+    Install(install_weir::Args),
     /// Build libweir and install it with its header, pkg-config file and Lua module
     InstallFfi(install::Args),
     /// Build weir-feed and install it with its units, hooks and manual page
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::Layers(args) => layers::run(&args),
         Command::Fuzz(args) => fuzz::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Install(args) => install_weir::run(&args),
         Command::InstallFfi(args) => install::run(&args),
         Command::InstallFeed(args) => install_feed::run(&args),
         Command::Pace(args) => bench::pace(&args),

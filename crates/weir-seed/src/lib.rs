@@ -4,14 +4,18 @@
 //! makes its first key, or a way to see that it did.
 //!
 //! - [`ssh`]: a command on many hosts at once, through the system's own `ssh`.
-//! - [`receive`](mod@receive): the receiving end, which mixes a seed into the kernel's pool and keeps a record of it.
+//! - `receive`: the receiving end, which mixes a seed into the kernel's pool and keeps a record of it.
 //!
 //! Invariants: a seed is drawn by weir-kernel, one for each machine; it is never in an argument, a log, an error message, a
 //! temporary file or anything that prints; to *mix* one is always allowed, to *credit* one takes an authenticated channel
 //! and somebody who asked for it.
 //!
+//! The feature `host`, on by default, is what runs on a Linux host. Without it the crate is the operator's side, which builds
+//! on other systems too.
+//!
 //! Absent on purpose: cryptography of our own on the way (ssh and TLS have it), and the gateway.
 
+#[cfg(feature = "host")]
 pub mod receive;
 mod seed;
 pub mod ssh;
