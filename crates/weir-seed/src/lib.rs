@@ -4,6 +4,7 @@
 //! makes its first key, or a way to see that it did.
 //!
 //! - [`ssh`]: a command on many hosts at once, through the system's own `ssh`.
+//! - [`document`]: documents that carry a seed: cloud-init's, Ignition's, a volume, files for QEMU and systemd-boot.
 //! - [`receive`](mod@receive): the receiving end, which mixes a seed into the kernel's pool and keeps a record of it.
 //!
 //! Invariants: a seed is drawn by weir-kernel, one for each machine; it is never in an argument, a log, an error message, a
@@ -12,6 +13,7 @@
 //!
 //! Absent on purpose: cryptography of our own on the way (ssh and TLS have it), and the gateway.
 
+pub mod document;
 pub mod receive;
 mod seed;
 pub mod ssh;
