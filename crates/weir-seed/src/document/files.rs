@@ -19,6 +19,14 @@ pub struct FileError {
     pub error: io::Error,
 }
 
+impl FileError {
+    /// Whether it is that the file is there already.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.error.kind() == io::ErrorKind::AlreadyExists
+    }
+}
+
 /// Files on their way. Dropped before [`Batch::finish`], it takes everything back.
 #[derive(Debug)]
 pub struct Batch {

@@ -17,30 +17,36 @@ pub struct Provider {
     pub most_bytes: usize,
     /// Whether what it measures is base64.
     pub is_base64: bool,
+    /// Whether it takes bytes that are no text, such as [`gzip`](super::gzip())'s.
+    pub takes_bytes: bool,
 }
 
-const fn provider(name: &'static str, title: &'static str, most_bytes: usize, is_base64: bool) -> Provider {
-    Provider { name, title, most_bytes, is_base64 }
+const fn text(name: &'static str, title: &'static str, most_bytes: usize) -> Provider {
+    Provider { name, title, most_bytes, is_base64: false, takes_bytes: false }
+}
+
+const fn bytes(name: &'static str, title: &'static str, most_bytes: usize) -> Provider {
+    Provider { name, title, most_bytes, is_base64: false, takes_bytes: true }
 }
 
 /// All that are known.
 pub const PROVIDERS: &[Provider] = &[
     // EC2 User Guide: "16 KB, in raw form, before it is base64-encoded".
-    provider("ec2", "Amazon EC2", 16 << 10, false),
+    bytes("ec2", "Amazon EC2", 16 << 10),
     // ARM reference, osProfile.customData: 65535 bytes once decoded.
-    provider("azure", "Microsoft Azure", 65_535, false),
+    bytes("azure", "Microsoft Azure", 65_535),
     // Compute Engine, about VM metadata: 256 KB for a value.
-    provider("gce", "Google Compute Engine", 256 << 10, false),
+    text("gce", "Google Compute Engine", 256 << 10),
     // Nova, server create, user_data: 65535 bytes as base64.
-    provider("openstack", "OpenStack", 65_535, true),
+    Provider { is_base64: true, ..bytes("openstack", "OpenStack", 65_535) },
     // API reference, droplets, user_data: 64 KiB.
-    provider("digitalocean", "DigitalOcean", 64 << 10, false),
+    text("digitalocean", "DigitalOcean", 64 << 10),
     // API reference, servers, user_data: 32 KiB.
-    provider("hetzner", "Hetzner Cloud", 32 << 10, false),
+    text("hetzner", "Hetzner Cloud", 32 << 10),
     // VPC, user data: 64 KB.
-    provider("ibm", "IBM Cloud VPC", 64 << 10, false),
+    text("ibm", "IBM Cloud VPC", 64 << 10),
     // vSphere Automation API, Guest.CloudinitConfiguration.userdata: 524288 bytes.
-    provider("vsphere", "VMware vSphere", 512 << 10, false),
+    text("vsphere", "VMware vSphere", 512 << 10),
 ];
 
 /// A document that is too long.

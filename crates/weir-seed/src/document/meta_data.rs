@@ -95,6 +95,14 @@ pub fn merge_nocloud(document: &[u8], options: Options) -> Result<Template, Merg
     yaml::add(text, 0, &pair, options.replace)
 }
 
+/// Whether NoCloud's `network-config` is YAML, with keys at the top.
+///
+/// # Errors
+/// [`MergeError`].
+pub fn check_network_config(document: &[u8]) -> Result<(), MergeError> {
+    yaml::check(text_of(document)?)
+}
+
 /// OpenStack's `meta_data.json`, without a seed.
 #[must_use]
 pub fn openstack(instance_id: &str, hostname: Option<&str>) -> String {

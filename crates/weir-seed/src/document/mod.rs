@@ -9,7 +9,7 @@
 //! - [`meta_data`]: what cloud-init's data sources read, for NoCloud and for OpenStack's config drive.
 //! - [`iso9660`]: a volume that holds these as files.
 //! - [`qemu`], [`esp`]: a virtual machine's arguments; systemd-boot's file.
-//! - [`limit`]: how much user-data a provider takes.
+//! - [`limit`]: how much user-data a provider takes; [`gzip`](gzip()) makes it shorter.
 //! - [`files`]: all files of a run written, or none.
 //!
 //! Invariants: a merge changes no byte that it does not have to, and answers with an error and a place otherwise; nothing here
@@ -20,6 +20,7 @@
 mod error;
 pub mod esp;
 pub mod files;
+mod gzip;
 pub mod ignition;
 pub mod iso9660;
 mod json;
@@ -32,6 +33,7 @@ pub mod user_data;
 mod yaml;
 
 pub use error::{MergeError, Place};
+pub use gzip::gzip;
 pub use template::Template;
 
 /// The longest document that is merged into, in bytes: more than any provider takes.

@@ -84,6 +84,11 @@ pub(super) fn add(text: &str, floor: usize, pair: &Pair, replace: bool) -> Resul
     }
 }
 
+/// Whether a text is a YAML document with a mapping for its root.
+pub(super) fn check(text: &str) -> Result<(), MergeError> {
+    Document::parse(text).map(drop)
+}
+
 impl Document {
     /// The text with the pair in it.
     fn edit(
