@@ -70,11 +70,10 @@ impl Batch {
     /// [`FileError`]: it is there already, or it is a folder.
     pub fn check(&self, path: &Path) -> Result<(), FileError> {
         let wrong = |why: &str| Err(failed(path, io::Error::other(why)));
+        let there = || io::Error::new(io::ErrorKind::AlreadyExists, "this is there already");
         match fs::metadata(path) {
             Ok(found) if found.is_dir() => wrong("this is a folder"),
-            Ok(found) if found.is_file() && !self.replace => {
-                wrong("this is there already, and stays as it is")
-            }
+            Ok(found) if found.is_file() && !self.replace => Err(failed(path, there())),
             // A link that leads nowhere.
             Err(_) if fs::symlink_metadata(path).is_ok() => wrong("this is a link that leads nowhere"),
             _ if self.staged.iter().any(|staged| staged.path == path) => wrong("two would have this name"),

@@ -200,8 +200,8 @@ fn make(args: &Args) -> Result<(), Failure> {
     let target = Target::new(args, format)?;
     let length = args.bytes.unwrap_or(if format == Format::Esp { esp::BYTES } else { Seed::BYTES });
     match target {
-        Target::Stdout => print(args, &content, length),
-        Target::Paths(paths) => write(args, format, &content, length, &paths),
+        None => print(args, &content, length),
+        Some(target) => write(args, format, &content, length, &target),
     }
 }
 
@@ -232,16 +232,18 @@ fn write(
     format: Format,
     content: &Content,
     length: usize,
-    paths: &[PathBuf],
+    target: &Target,
 ) -> Result<(), Failure> {
     let mut batch = Batch::new(args.force);
     let mut lines = String::new();
     let mut arguments = String::new();
-    for (number, path) in (1..).zip(paths) {
+    for (number, path) in (1..).zip(&target.paths) {
         let (seed, machine) = next(args, content, length, number)?;
         for (name, bytes) in &machine.files {
             let file = name.map_or_else(|| path.clone(), |name| path.join(name));
-            batch.folder(file.parent().unwrap_or(Path::new("")))?;
+            if target.makes_folders || name.is_some() {
+                batch.folder(file.parent().unwrap_or(Path::new("")))?;
+            }
             batch.add(&file, bytes)?;
         }
         lines.push_str(&format!("{}\n", Value::from(record(format, path, &seed, &machine))));

@@ -147,7 +147,7 @@ impl Names {
 
 impl Args {
     fn names(&self, number: u32) -> Result<Names, Failure> {
-        let number = number.to_string();
+        let number = self.number(number);
         let instance_id = match &self.instance_id {
             Some(pattern) => pattern.replace("{}", &number),
             None => meta_data::instance_id()?,
@@ -156,6 +156,11 @@ impl Args {
             instance_id,
             hostname: self.hostname.as_ref().map(|pattern| pattern.replace("{}", &number)),
         })
+    }
+
+    /// A machine's number as text, as long as that of the last, so that names sort.
+    pub(super) fn number(&self, number: u32) -> String {
+        format!("{number:0width$}", width = self.count.to_string().len())
     }
 
     /// Before anything is drawn: names that are none, or that two machines would have.

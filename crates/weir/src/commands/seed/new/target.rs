@@ -8,21 +8,23 @@ use weir_seed::document::esp;
 
 use super::{Args, Failure, Format, Source};
 
-/// Standard output, or a path for each machine.
-pub(super) enum Target {
-    Stdout,
-    Paths(Vec<PathBuf>),
+/// A path for each machine.
+pub(super) struct Target {
+    pub(super) paths: Vec<PathBuf>,
+    /// Whether the folder that they are in is ours to make.
+    pub(super) makes_folders: bool,
 }
 
 impl Target {
-    pub(super) fn new(args: &Args, format: Format) -> Result<Self, Failure> {
+    /// `None` is standard output.
+    pub(super) fn new(args: &Args, format: Format) -> Result<Option<Self>, Failure> {
         match &args.output {
-            None => stdout(args, format).map(|()| Self::Stdout),
+            None => stdout(args, format).map(|()| None),
             Some(path) if format == Format::Esp => match esp::seed_file(path) {
-                Ok(file) => Ok(Self::Paths(vec![file])),
+                Ok(file) => Ok(Some(Self { paths: vec![file], makes_folders: true })),
                 Err(why) => Err(Failure::Failed(format!("{}: {why}", path.display()))),
             },
-            Some(path) => paths(args, format, path).map(Self::Paths),
+            Some(path) => paths(args, format, path).map(Some),
         }
     }
 }
@@ -50,13 +52,13 @@ fn stdout(args: &Args, format: Format) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A path for each machine: by the pattern, in the folder, or the file itself.
-fn paths(args: &Args, format: Format, path: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let width = args.count.to_string().len();
-    let numbers = (1..=args.count).map(|number| format!("{number:0width$}"));
+/// By the pattern, in the folder, or the file itself.
+fn paths(args: &Args, format: Format, path: &Path) -> Result<Target, Failure> {
+    let numbers = (1..=args.count).map(|number| args.number(number));
     let text = path.to_str();
     if let Some(text) = text.filter(|text| text.contains("{}")) {
-        return Ok(numbers.map(|number| text.replace("{}", &number).into()).collect());
+        let paths = numbers.map(|number| text.replace("{}", &number).into()).collect();
+        return Ok(Target { paths, makes_folders: false });
     }
     let ends_with_slash = text.is_some_and(|text| text.ends_with(std::path::is_separator));
     let is_folder = path.is_dir() || ends_with_slash;
@@ -68,13 +70,14 @@ fn paths(args: &Args, format: Format, path: &Path) -> Result<Vec<PathBuf>, Failu
         } else {
             path.into()
         };
-        return Ok(vec![file]);
+        return Ok(Target { paths: vec![file], makes_folders: ends_with_slash });
     }
     if path.exists() && !is_folder {
         let why = "so many do not go into one file: name a folder, or a pattern with {}";
         return Err(Failure::Usage(format!("{}: {why}", path.display())));
     }
-    Ok(numbers.map(|number| path.join(name(&format!("seed-{number}"), extension))).collect())
+    let paths = numbers.map(|number| path.join(name(&format!("seed-{number}"), extension))).collect();
+    Ok(Target { paths, makes_folders: true })
 }
 
 fn name(stem: &str, extension: &str) -> PathBuf {
@@ -90,7 +93,10 @@ fn extension(args: &Args, format: Format) -> &'static str {
         Format::Hex => "hex",
         Format::Json => "json",
         Format::CloudConfig if args.gzip => "gz",
-        Format::CloudConfig => "yaml",
+        Format::CloudConfig => match args.merge.as_deref().and_then(Path::extension) {
+            Some(old) if old != "yaml" && old != "yml" => "user-data",
+            _ => "yaml",
+        },
         Format::Ignition => "ign",
         Format::Nocloud => "",
         Format::Iso => "iso",
