@@ -42,6 +42,11 @@ pub(crate) const TEST: &[Package] = &[
     package("node", "nodejs"), // runs the provider that openid-connect asks
     package("npm", "npm"),     // fetches it
     package("/usr/lib/systemd/systemd", "systemd"), // the sandbox that weir-feed is tested in
+    // Those that read what weir seed new writes:
+    package("/usr/lib/python3/dist-packages/cloudinit/user_data.py", "cloud-init"),
+    package("ignition-validate", "ignition"),
+    package("isoinfo", "genisoimage"),
+    package("xorriso", "xorriso"),
 ];
 
 /// For `cargo xtask bench proxy`.

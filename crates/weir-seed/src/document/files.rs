@@ -5,6 +5,7 @@
 //! unless it may be replaced, also when it appears meanwhile. What is there and is no file (a pipe, a device) is written to as it
 //! is and never replaced.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ impl FileError {
 pub struct Batch {
     replace: bool,
     staged: Vec<Staged>,
+    names: HashSet<PathBuf>,
     folders: Vec<PathBuf>,
 }
 
@@ -45,7 +47,7 @@ impl Batch {
     /// None yet. `replace`: whether files may be replaced.
     #[must_use]
     pub fn new(replace: bool) -> Self {
-        Self { replace, staged: Vec::new(), folders: Vec::new() }
+        Self { replace, staged: Vec::new(), names: HashSet::new(), folders: Vec::new() }
     }
 
     /// Makes a folder and those above it, unless they are there. A new one is its owner's alone.
@@ -76,7 +78,7 @@ impl Batch {
             Ok(found) if found.is_file() && !self.replace => Err(failed(path, there())),
             // A link that leads nowhere.
             Err(_) if fs::symlink_metadata(path).is_ok() => wrong("this is a link that leads nowhere"),
-            _ if self.staged.iter().any(|staged| staged.path == path) => wrong("two would have this name"),
+            _ if self.names.contains(path) => wrong("two would have this name"),
             _ => Ok(()),
         }
     }
@@ -86,6 +88,7 @@ impl Batch {
     /// # Errors
     /// [`FileError`].
     pub fn add(&mut self, path: &Path, bytes: &[u8]) -> Result<(), FileError> {
+        let asked = path;
         self.check(path)?;
         let at_path = |error| failed(path, error);
         if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
@@ -95,6 +98,7 @@ impl Batch {
         // The file that a link leads to is the one to replace.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let (beside, mut file) = self.beside(&path).map_err(at_path)?;
+        self.names.extend([asked.to_owned(), path.clone()]);
         self.staged.push(Staged { beside, path });
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at_path)
     }
@@ -102,13 +106,19 @@ impl Batch {
     /// Gives all files their names.
     ///
     /// # Errors
-    /// [`FileError`], when another program was in the way: those that have their names keep them.
+    /// [`FileError`], when another program was in the way: what is new is gone again, what was replaced is replaced.
     pub fn finish(mut self) -> Result<(), FileError> {
-        while let Some(Staged { beside, path }) = self.staged.pop() {
-            if let Err(error) = publish(&beside, &path, self.replace) {
-                let failure = failed(&path, error);
-                self.staged.push(Staged { beside, path });
+        let mut new = Vec::new();
+        while let Some(staged) = self.staged.pop() {
+            let is_new = fs::symlink_metadata(&staged.path).is_err();
+            if let Err(error) = publish(&staged.beside, &staged.path, self.replace) {
+                let failure = failed(&staged.path, error);
+                self.staged.push(staged);
+                new.iter().for_each(|path| drop(fs::remove_file(path)));
                 return Err(failure);
+            }
+            if is_new {
+                new.push(staged.path);
             }
         }
         self.folders.clear();
@@ -224,6 +234,7 @@ mod tests {
         let path = dir.path().join("a");
         let mut batch = Batch::new(false);
         batch.add(&path, b"ours").unwrap();
+        batch.add(&dir.path().join("b"), b"ours").unwrap();
         fs::write(&path, "theirs").unwrap();
         assert!(batch.finish().is_err());
         assert_eq!((names(dir.path()), fs::read(&path).unwrap()), (vec!["a".to_owned()], b"theirs".to_vec()));

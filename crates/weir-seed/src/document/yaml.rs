@@ -73,6 +73,10 @@ pub(super) fn add(text: &str, floor: usize, pair: &Pair, replace: bool) -> Resul
         let place = Place::of(text.as_bytes(), entry.text.start);
         return Err(MergeError::Present { place, what: pair.key });
     }
+    if old.is_none() && before.may_inherit(pair.key) {
+        let why = format!("a merge key (<<) may bring a {} with it: write out what it brings", pair.key);
+        return Err(MergeError::Unfit(why));
+    }
     let template = before.edit(text, floor, pair, old)?;
     match Document::parse(&template.sample()) {
         Ok(after) if before.is_same_but_for(&after, pair) => Ok(template),
@@ -98,7 +102,10 @@ impl Document {
         pair: &Pair,
         old: Option<&Entry>,
     ) -> Result<Template, MergeError> {
-        let newline = if text.contains("\r\n") { "\r\n" } else { "\n" };
+        let newline = match text.split_once('\n') {
+            Some((line, _)) if line.ends_with('\r') => "\r\n",
+            _ => "\n",
+        };
         let cut = |range: Range<usize>, gap: &(String, String), close: &str| {
             let before = text.get(..range.start).unwrap_or_default();
             let after = text.get(range.end..).unwrap_or_default();
@@ -139,6 +146,12 @@ impl Document {
                 })
             }
         }
+    }
+
+    /// Whether a key might come from elsewhere in the document.
+    fn may_inherit(&self, key: &str) -> bool {
+        let is_key = |node: &Node| matches!(node, Node::Scalar { value, .. } if value == key);
+        self.entries.iter().any(|entry| entry.key.as_deref() == Some("<<")) && self.nodes.iter().any(is_key)
     }
 
     /// Whether the other has the pair, and otherwise the same keys with the same values in the same order.
@@ -182,6 +195,10 @@ impl Document {
     }
 
     fn parse(text: &str) -> Result<Self, MergeError> {
+        // The parser takes a zero for the end of the text.
+        if let Some(at) = text.find('\0') {
+            return Err(MergeError::malformed(text, at, "a zero byte has no place in text"));
+        }
         Reader::new(text).read()
     }
 }

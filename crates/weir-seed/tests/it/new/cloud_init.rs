@@ -138,6 +138,7 @@ fn what_is_no_cloud_config_becomes_a_part_beside_one() {
         ("#!/bin/sh\necho hello\n", "text/x-shellscript"),
         ("#!/bin/sh\necho hello", "text/x-shellscript"),
         ("#!/bin/sh\necho \u{e9}\u{1F600}\n--x\n", "text/x-shellscript"),
+        ("#!/bin/sh\necho 'a\rb\u{c}c\u{b}'\r\n\u{1c}", "text/x-shellscript"),
         ("#cloud-boothook\n#!/bin/sh\n\ttrue\n\n\n", "text/cloud-boothook"),
         ("#part-handler\ndef list_types(): return []\n", "text/part-handler"),
         ("## template: jinja\n#cloud-config\nhostname: {{ ds.x }}\n", "text/jinja2"),

@@ -101,6 +101,13 @@ fn what_cannot_be_replaced_safely_is_left_alone() {
 }
 
 #[test]
+fn what_comes_by_a_merge_key_is_not_overridden() {
+    let document = "#cloud-config\nx: &x {random_seed: {data: y}}\n<<: *x\n";
+    assert!(merged(document, PLAIN).unwrap_err().to_string().contains("merge key"));
+    assert!(merged("#cloud-config\nx: &x {a: 1}\n<<: *x\n", PLAIN).is_ok());
+}
+
+#[test]
 fn what_is_wrong_has_a_place() {
     for (document, place, why) in [
         ("#cloud-config\na: [1\nb: 2\n", "3:2", "':'"),
@@ -113,6 +120,7 @@ fn what_is_wrong_has_a_place() {
         ("#cloud-config\nnull\n", "2:1", "a value"),
         ("#cloud-config\na: *b\n", "2:4", "anchor"),
         ("#cloud-config\n\ta: 1\n", "2:2", "spaces"),
+        ("#cloud-config\na: 1\n\0random_seed: 1\n", "3:1", "zero"),
         ("users: []\n", "1:1", "would not know what this is"),
         ("\u{feff}#cloud-config\n", "1:1", "byte order mark"),
         ("{\"ignition\": {}}", "1:1", "for Ignition"),

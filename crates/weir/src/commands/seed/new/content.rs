@@ -1,6 +1,6 @@
 //! What a machine gets: made once as far as it has no seed, then filled for each.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use weir_seed::Seed;
 use weir_seed::document::{MergeError, Options, Template, gzip, ignition, iso9660, meta_data, user_data};
@@ -14,13 +14,8 @@ pub(super) enum Content {
     Plain(Template),
     /// A line that says more than the seed.
     Line,
-    /// The same, for a machine with a name and an id.
-    Metadata {
-        source: Source,
-        old: Option<Vec<u8>>,
-        options: Options,
-        from: PathBuf,
-    },
+    /// New metadata, with a name and an id for each machine.
+    Metadata(Source, Options),
     NoCloud(NoCloud),
 }
 
@@ -84,22 +79,19 @@ impl Content {
         match self {
             Self::Plain(template) => one(fit(args, template.fill(seed))?),
             Self::Line => one(line(seed)),
-            Self::Metadata { source, old, options, from } => {
+            Self::Metadata(source, options) => {
                 let names = args.names(number)?;
-                let bytes = match (old, source) {
-                    (Some(old), Source::Nocloud) => meta_data::merge_nocloud(old, *options),
-                    (Some(old), Source::Openstack) => meta_data::merge_openstack(old, *options),
-                    (None, Source::Nocloud) => meta_data::merge_nocloud(names.nocloud().as_bytes(), *options),
-                    (None, Source::Openstack) => {
-                        let new = meta_data::openstack(&names.instance_id, names.hostname.as_deref());
-                        meta_data::merge_openstack(new.as_bytes(), *options)
-                    }
+                let new = match source {
+                    Source::Nocloud => names.nocloud(),
+                    Source::Openstack => meta_data::openstack(&names.instance_id, names.hostname.as_deref()),
                 };
-                let bytes = bytes.map_err(|error| refuse(from, &error))?.fill(seed);
-                let names = old.is_none().then_some(names);
-                let (instance_id, hostname) =
-                    names.map_or((None, None), |names| (Some(names.instance_id), names.hostname));
-                Ok(Machine { files: vec![(None, bytes)], instance_id, hostname })
+                let template = merge_metadata(*source)(new.as_bytes(), *options);
+                let bytes = template.map_err(|error| Failure::Failed(error.to_string()))?.fill(seed);
+                Ok(Machine {
+                    files: vec![(None, bytes)],
+                    instance_id: Some(names.instance_id),
+                    hostname: names.hostname,
+                })
             }
             Self::NoCloud(content) => content.machine(args, seed, number),
         }
@@ -184,25 +176,26 @@ impl Args {
     }
 }
 
-/// A merge is tried here, so that its fault is found before anything is drawn.
 fn metadata(args: &Args, old: Option<Old<'_>>, options: Options) -> Result<Content, Failure> {
     let is_json = old.as_ref().is_some_and(Old::is_json);
     let source = args.datasource.unwrap_or(if is_json { Source::Openstack } else { Source::Nocloud });
-    if old.is_some() && (args.hostname.is_some() || args.instance_id.is_some()) {
+    let Some(old) = old else {
+        args.check_names()?;
+        return Ok(Content::Metadata(source, options));
+    };
+    if args.hostname.is_some() || args.instance_id.is_some() {
         let why = "--hostname and --instance-id are for new metadata: put them into the file that is merged";
         return Err(Failure::Usage(why.into()));
     }
-    args.check_names()?;
-    let from = old.as_ref().map_or(PathBuf::new(), |old| old.path.to_path_buf());
-    let old = old.map(|old| old.bytes);
-    if let Some(old) = &old {
-        let tried = match source {
-            Source::Nocloud => meta_data::merge_nocloud(old, options),
-            Source::Openstack => meta_data::merge_openstack(old, options),
-        };
-        tried.map_err(|error| refuse(&from, &error))?;
+    let merged = merge_metadata(source)(&old.bytes, options).map_err(|error| old.refuse(&error))?;
+    Ok(Content::Plain(merged))
+}
+
+fn merge_metadata(source: Source) -> fn(&[u8], Options) -> Result<Template, MergeError> {
+    match source {
+        Source::Nocloud => meta_data::merge_nocloud,
+        Source::Openstack => meta_data::merge_openstack,
     }
-    Ok(Content::Metadata { source, old, options, from })
 }
 
 fn network_config(path: &Path) -> Result<Vec<u8>, Failure> {
