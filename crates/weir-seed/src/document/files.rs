@@ -5,7 +5,7 @@
 //! unless it may be replaced, also when it appears meanwhile. What is there and is no file (a pipe, a device) is written to as it
 //! is and never replaced.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ impl FileError {
 pub struct Batch {
     replace: bool,
     staged: Vec<Staged>,
-    names: HashSet<PathBuf>,
+    names: BTreeSet<PathBuf>,
     folders: Vec<PathBuf>,
 }
 
@@ -47,7 +47,7 @@ impl Batch {
     /// None yet. `replace`: whether files may be replaced.
     #[must_use]
     pub fn new(replace: bool) -> Self {
-        Self { replace, staged: Vec::new(), names: HashSet::new(), folders: Vec::new() }
+        Self { replace, staged: Vec::new(), names: BTreeSet::new(), folders: Vec::new() }
     }
 
     /// Makes a folder and those above it, unless they are there. A new one is its owner's alone.

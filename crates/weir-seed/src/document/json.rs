@@ -3,7 +3,7 @@
 //! serde_json says whether the text is JSON; only then is it walked here for the places of values. Edits are put in from
 //! the top down, and one of them has the gap for the seed.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use serde_json::Value;
@@ -123,7 +123,7 @@ impl<'a> Json<'a> {
 
     /// A key that is there twice has two meanings.
     fn check_keys(&self, at: usize) -> Result<(), MergeError> {
-        let mut keys = HashSet::new();
+        let mut keys = BTreeSet::new();
         for item in self.items(at) {
             if self.byte(at) == Some(b'{') && !keys.insert(item.key.clone()) {
                 let name: String = item.key.chars().take(60).filter(|c| !c.is_control()).collect();

@@ -13,7 +13,8 @@
 //! - [`files`]: all files of a run written, or none.
 //!
 //! Invariants: a merge changes no byte that it does not have to, and answers with an error and a place otherwise; nothing here
-//! credits a seed, because whoever can read a document has what is in it.
+//! credits a seed, because whoever can read a document has what is in it. No hash table of the standard library: each draws
+//! from the kernel by itself, and ends the program where that gives nothing.
 //!
 //! Absent on purpose: talking to a provider, and any YAML or MIME writer: what is there already is never written anew.
 

@@ -10,7 +10,7 @@
 //! Stricter than cloud-init's parser in two things: a key that is there twice, of which that takes the last without a word,
 //! and a second document, which it does not take at all.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
@@ -175,7 +175,7 @@ impl Document {
     /// The nodes of these ranges, their anchors numbered by where they are first met. `values`: it does not matter how
     /// scalars are quoted.
     fn meaning(&self, ranges: &[Range<usize>], values: bool) -> Vec<Node> {
-        let mut met = HashMap::from([(0, 0)]);
+        let mut met = BTreeMap::from([(0, 0)]);
         let mut number = |anchor: usize| {
             let next = met.len();
             *met.entry(anchor).or_insert(next)
@@ -206,7 +206,7 @@ impl Document {
 /// What a collection that is still open knows.
 struct Open {
     /// Where its keys were first met; `None` for a sequence.
-    keys: Option<HashMap<(String, bool), usize>>,
+    keys: Option<BTreeMap<(String, bool), usize>>,
     /// Whether the next node is a key.
     key_next: bool,
     flow: bool,
@@ -272,7 +272,7 @@ impl<'a> Reader<'a> {
             }
             Event::MappingStart(anchor, t) => {
                 self.node(Node::Mapping { tag: tag(t), anchor }, start, start)?;
-                self.begin(Some(HashMap::new()), start, end)
+                self.begin(Some(BTreeMap::new()), start, end)
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 self.end(start);
@@ -346,7 +346,7 @@ impl<'a> Reader<'a> {
 
     fn begin(
         &mut self,
-        keys: Option<HashMap<(String, bool), usize>>,
+        keys: Option<BTreeMap<(String, bool), usize>>,
         start: usize,
         end: usize,
     ) -> Result<(), MergeError> {
