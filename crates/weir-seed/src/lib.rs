@@ -4,6 +4,8 @@
 //! makes its first key, or a way to see that it did.
 //!
 //! - [`ssh`]: a command on many hosts at once, through the system's own `ssh`.
+//! - [`push`]: a fresh seed for each of many hosts, and [`push::print`], the same for an operator who has no Weir.
+//! - [`record`]: what a host answers to a seed.
 //! - [`receive`](mod@receive): the receiving end, which mixes a seed into the kernel's pool and keeps a record of it.
 //!
 //! Invariants: a seed is drawn by weir-kernel, one for each machine; it is never in an argument, a log, an error message, a
@@ -12,8 +14,12 @@
 //!
 //! Absent on purpose: cryptography of our own on the way (ssh and TLS have it), and the gateway.
 
+pub mod push;
+#[cfg(target_os = "linux")]
 pub mod receive;
+pub mod record;
 mod seed;
 pub mod ssh;
 
+pub use record::Record;
 pub use seed::{Seed, SeedError};
