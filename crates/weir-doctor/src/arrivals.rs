@@ -24,13 +24,8 @@ pub(crate) fn findings(host: &Host, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
 
 fn arrived(arrivals: &[Arrival]) -> Option<Finding> {
     let last = arrivals.last()?;
-    let last = format!(
-        "{} bytes by {} from {}, {} after boot",
-        last.bytes,
-        last.way,
-        last.from,
-        seconds(last.since_boot)
-    );
+    let from = if last.from == "-" { String::new() } else { format!(" from {}", last.from) };
+    let last = format!("{} bytes by {}{from}, {} after boot", last.bytes, last.way, seconds(last.since_boot));
     let what = match arrivals.len() {
         1 => format!("A seed arrived in this boot: {last}"),
         count => format!("{count} seeds arrived in this boot, the last of {last}"),
@@ -38,8 +33,8 @@ fn arrived(arrivals: &[Arrival]) -> Option<Finding> {
     let credited = arrivals.iter().filter(|arrival| arrival.credited_bits > 0).count();
     let believed = match credited {
         0 => "mixed in and not credited, so it can do no harm".to_owned(),
-        _ if credited == arrivals.len() => "credited, because whoever sent it asked for that".to_owned(),
-        _ => format!("mixed in; {credited} of them were credited, because whoever sent them asked for that"),
+        _ if credited == arrivals.len() => "credited, because its sender asked for that".to_owned(),
+        _ => format!("mixed in, and credited {credited} times, because the sender asked for that"),
     };
     let ready = match arrivals.iter().find(|arrival| !arrival.ready_before && arrival.ready_after) {
         Some(_) => ", and made the generator ready",

@@ -1,6 +1,9 @@
 //! `weir seed`: seeds for new machines. The list of its commands; each is a file of its own with an `Args` type and a `run`
 //! function.
 
+mod push;
+mod receive;
+
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -13,8 +16,14 @@ pub(crate) struct Args {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Push(push::Args),
+    Receive(receive::Args),
+}
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    match args.command {}
+    match &args.command {
+        Command::Push(args) => push::run(args),
+        Command::Receive(args) => receive::run(args),
+    }
 }
