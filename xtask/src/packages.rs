@@ -42,6 +42,15 @@ pub(crate) const TEST: &[Package] = &[
     package("node", "nodejs"), // runs the provider that openid-connect asks
     package("npm", "npm"),     // fetches it
     package("/usr/lib/systemd/systemd", "systemd"), // the sandbox that weir-feed is tested in
+    // Hosts that get seeds over ssh, whoever's login shell it is:
+    package("/usr/sbin/sshd", "openssh-server"),
+    package("ssh", "openssh-client"),
+    package("busybox", "busybox"),
+    package("fish", "fish"),
+    package("tcsh", "tcsh"),
+    package("zsh", "zsh"),
+    package("mksh", "mksh"),
+    package("script", "bsdutils"), // a terminal for what is shown on one
 ];
 
 /// For `cargo xtask bench proxy`.

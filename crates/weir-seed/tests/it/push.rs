@@ -61,6 +61,37 @@ fn every_login_shell_gives_the_seed_to_the_kernel() {
     }
 }
 
+/// Root of the host by sudo: one that lets us, one that refuses, and none at all.
+#[test]
+fn whoever_is_not_root_mixes_a_seed_in_and_becomes_root_where_sudo_lets_him() {
+    let unprivileged = "setpriv --reuid=65534 --regid=65534 --clear-groups";
+    if !is_root() || find("setpriv").is_none() {
+        testkit::skip!("needs root, to give it up, and setpriv(1)");
+    }
+    let dir = TempDir::new();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let host = |sudo: &str| {
+        let program = dir.join("sudo");
+        fs::write(&program, format!("#!/bin/sh\ntest \"$1\" = -n || exit 9\nshift\n{sudo}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let body = format!("PATH={}:$PATH\nexec {unprivileged} sh -c \"$command\"", dir.path().display());
+        stand_in(&dir, &body)
+    };
+    let record = |ssh: Ssh, sudo: bool| {
+        let push = Push { ask: Ask { sudo, ..Ask::default() }, ..push(ssh) };
+        push.run(&hosts(&["h"]), |_, _| ()).remove(0).result.unwrap()
+    };
+    let plain = record(host("exec \"$@\""), false);
+    assert_eq!((plain.bytes, plain.superuser, plain.reseeded), (64, Some(false), false));
+    assert_eq!(plain.reseed_refused.as_deref(), Some("only root may"));
+    let refused = record(host("echo a password is required >&2; exit 1"), true);
+    assert_eq!((refused.bytes, refused.superuser, refused.reseeded), (64, Some(false), false));
+    // It runs what it is told to, though here it cannot make anybody root.
+    let allowed = record(host("exec \"$@\""), true);
+    assert_eq!((allowed.bytes, allowed.superuser, allowed.reseeded), (64, Some(true), false));
+    assert!(allowed.reseed_refused.unwrap().contains("perl or python3"));
+}
+
 /// The fallback with every tool that it uses taken from BusyBox, which small systems have alone.
 #[test]
 fn a_host_that_has_busybox_alone_is_seeded() {
