@@ -34,11 +34,22 @@ pub(super) fn write(report: &Report<'_>) -> String {
         let _ = writeln!(
             text,
             "one boot ID: {}: one machine by several names, or clones of one snapshot; each got a seed of its own",
-            group.join(", ")
+            names(group)
         );
     }
     let _ = writeln!(text, "{}", sum(report));
     text
+}
+
+/// As many names as a line bears.
+fn names(mut group: Vec<String>) -> String {
+    const MOST: usize = 8;
+    let more = group.len().saturating_sub(MOST);
+    group.truncate(MOST);
+    if more > 0 {
+        group.push(format!("{more} more"));
+    }
+    group.join(", ")
 }
 
 fn sum(report: &Report<'_>) -> String {
@@ -102,6 +113,13 @@ fn remarks(record: &Record, sudo: bool) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_list_of_names_is_cut() {
+        let group = |count: usize| names((1..=count).map(|n| n.to_string()).collect());
+        assert_eq!(group(8), "1, 2, 3, 4, 5, 6, 7, 8");
+        assert_eq!(group(300), "1, 2, 3, 4, 5, 6, 7, 8, 292 more");
+    }
 
     #[test]
     fn a_remark_says_what_is_odd_and_what_to_do() {
