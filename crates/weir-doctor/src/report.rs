@@ -180,7 +180,7 @@ pub struct ArrivedSeed {
     pub at: i64,
     /// When, in seconds since the boot.
     pub after_boot_seconds: f64,
-    /// By which way: `push`, `fetch`, `file`.
+    /// By which way: `push`, `fetch`, `file`, `pipe`.
     pub way: String,
     /// From where, as far as it was known.
     pub from: String,

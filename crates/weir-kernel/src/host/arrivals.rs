@@ -21,7 +21,7 @@ pub struct Arrival {
     pub at: i64,
     /// When, after the boot, in whole milliseconds.
     pub since_boot: Duration,
-    /// By which way: `push`, `fetch`, `file`. A word.
+    /// By which way: `push`, `fetch`, `file`, `pipe`. A word.
     pub way: String,
     /// From where, as far as the receiving end knows: an address, a server, a file. Never a blank.
     pub from: String,

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use clap::ValueEnum;
 use serde::Serialize;
 use weir_seed::push::print::{Line, Os};
-use weir_seed::push::{Ask, Push, Pushed, RemotePath, parse_hosts, same_boot};
+use weir_seed::push::{Ask, Push, PushError, Pushed, RemotePath, parse_hosts, same_boot};
 use weir_seed::ssh::{Host, Ssh};
 use weir_seed::{Record, Seed};
 
@@ -253,15 +253,12 @@ impl Report<'_> {
     }
 
     fn document(&self) -> Document<'_> {
-        let entry = |(host, pushed): (&Host, &'_ Pushed)| (host.to_string(), pushed.took.as_secs_f64());
-        let pairs = self.hosts.iter().zip(self.results);
-        let hosts = pairs.map(|pair| {
-            let (host, seconds) = entry(pair);
-            let (record, error) = match &pair.1.result {
-                Ok(record) => (Some(record), None),
-                Err(error) => (None, Some(Failure { kind: error.kind(), message: error.to_string() })),
-            };
-            Entry { host, seconds, record, error }
+        let failure = |error: &PushError| Failure { kind: error.kind(), message: error.to_string() };
+        let hosts = self.hosts.iter().zip(self.results).map(|(host, pushed)| Entry {
+            host: host.to_string(),
+            seconds: pushed.took.as_secs_f64(),
+            record: pushed.result.as_ref().ok(),
+            error: pushed.result.as_ref().err().map(failure),
         });
         Document {
             schema: "weir.seed-push/1",
