@@ -15,5 +15,6 @@
 pub mod receive;
 mod seed;
 pub mod ssh;
+pub mod verify;
 
 pub use seed::{Seed, SeedError};

@@ -1,0 +1,2 @@
+pub mod batch_gcd;
+pub mod rsa;
