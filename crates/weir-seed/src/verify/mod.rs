@@ -1,2 +1,5 @@
 pub mod batch_gcd;
+pub mod bundle;
+mod der;
+pub mod key;
 pub mod rsa;
