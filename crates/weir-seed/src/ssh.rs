@@ -181,8 +181,12 @@ impl Ssh {
     /// # Errors
     /// [`SshError`].
     pub fn run(&self, host: &Host, command: &str, input: &[u8], most: usize) -> Result<Answer, SshError> {
+        self.talk(self.start(host, command)?, input, most)
+    }
+
+    /// The same with a program that was started with pipes. It ends with this call.
+    pub(crate) fn talk(&self, mut child: Child, input: &[u8], most: usize) -> Result<Answer, SshError> {
         let until = Instant::now() + self.limit;
-        let mut child = self.start(host, command)?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(mut stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(io::Error::other("no pipes").into());
