@@ -83,12 +83,12 @@ pub(super) fn rsa_private(der: &[u8]) -> Result<PublicKey, KeyError> {
 
 /// PrivateKeyInfo around an RSAPrivateKey; of other kinds the public half is not in it, or not always.
 pub(super) fn private(der: &[u8]) -> Result<Option<PublicKey>, KeyError> {
-    /// 1.2.840.113549.1.1.1, rsaEncryption.
-    const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+    /// 1.2.840.113549.1.1, of which 1 is rsaEncryption and 10 RSASSA-PSS.
+    const PKCS1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];
     let mut info = whole(der)?;
     info.next(INTEGER)?;
     let mut algorithm = Der(info.next(SEQUENCE)?);
-    if algorithm.next(OID)? != RSA {
+    if !matches!(algorithm.next(OID)?.strip_prefix(PKCS1), Some([1 | 10])) {
         return Ok(None);
     }
     rsa_private(info.next(OCTETS)?).map(Some)

@@ -61,9 +61,11 @@ pub struct Unseen {
 pub struct Compared {
     /// What.
     pub what: &'static str,
-    /// How many machines, servers or files.
+    /// How many machines, servers or places have it.
     pub among: usize,
-    /// How many of these things there were.
+    /// Which of these they are: `machines`, `servers`, `places`, `keys`.
+    pub unit: &'static str,
+    /// How many different ones there are.
     pub values: usize,
     /// Whether no two shared one.
     pub distinct: bool,

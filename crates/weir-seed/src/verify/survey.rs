@@ -210,6 +210,7 @@ fn servers(ask: &Ask, hosts: &[Host], found: &Grouped, tell: &mut dyn FnMut(Doin
         // A name with several ports of ssh behind it is no name of a machine.
         named.all(|at| found.machine(at) == Some(first)).then_some(first)
     };
-    let server = |((host, port), shown): ((String, u16), _)| Server { machine: machine(&host), host, port, shown };
+    let server =
+        |((host, port), shown): ((String, u16), _)| Server { machine: machine(&host), host, port, shown };
     places.into_iter().zip(shown).map(server).collect()
 }

@@ -52,6 +52,9 @@ fn headline(out: &mut String, report: &Report, style: Style) {
     };
     let sum = match report.verdict {
         Verdict::Ok | Verdict::Note if report.compared.is_empty() => "nothing to compare with each other",
+        Verdict::Ok | Verdict::Note if report.compared.iter().any(|thing| !thing.distinct) => {
+            "nothing is wrong"
+        }
         Verdict::Ok | Verdict::Note => "all distinct",
         Verdict::Warning => "something needs attention",
         Verdict::Critical => "secrets are shared, or known to whoever looks",
@@ -68,7 +71,11 @@ fn headline(out: &mut String, report: &Report, style: Style) {
 }
 
 fn counted(thing: &Compared) -> String {
-    format!("{} ({} of {})", thing.what, thing.values, thing.among)
+    if thing.unit == "keys" {
+        return format!("{} ({} keys)", thing.what, thing.among);
+    }
+    let preposition = if thing.unit == "places" { "at" } else { "on" };
+    format!("{} ({} {preposition} {} {})", thing.what, thing.values, thing.among, thing.unit)
 }
 
 /// A paragraph beside a mark that takes ten columns.

@@ -26,6 +26,7 @@ mod mtls_auth;
 mod oauth2;
 mod openid_connect;
 mod operation;
+mod seed_verify;
 mod session;
 mod streaming;
 mod support;

@@ -31,7 +31,7 @@ impl Case<'_> {
         }
         let groups: Vec<BTreeSet<usize>> = shared(ids.iter().copied()).into_keys().collect();
         let values: BTreeSet<Hash> = ids.iter().map(|(hash, _)| *hash).collect();
-        self.compared(what, ids.len(), values.len(), groups.is_empty());
+        self.compared(what, (ids.len(), "machines"), values.len(), groups.is_empty());
         groups
     }
 
@@ -60,8 +60,9 @@ impl Case<'_> {
             }
             draws.extend(different.into_iter().map(|draw| (*draw, at)));
         }
+        let values: BTreeSet<Hash> = draws.iter().map(|(draw, _)| *draw).collect();
         let groups = shared(draws.iter().copied());
-        self.compared("draws", machines, draws.len(), groups.is_empty());
+        self.compared("draws", (machines, "machines"), values.len(), groups.is_empty());
         for (machines, equal) in groups {
             let names = self.names(machines);
             let what = format!(
@@ -166,9 +167,7 @@ impl Case<'_> {
         let mut seeds = Vec::new();
         for (at, facts) in self.told() {
             let before = seeds.len();
-            seeds.extend(
-                facts.seed_files.iter().filter_map(|(path, id)| Some(((*id.hash()?, path.clone()), at))),
-            );
+            seeds.extend(facts.seed_files.iter().filter_map(|(_, id)| Some((*id.hash()?, at))));
             if seeds.len() == before {
                 let why = match facts.seed_files.is_empty() {
                     true => "there is none that this user can see",
@@ -179,8 +178,9 @@ impl Case<'_> {
             }
         }
         let machines: BTreeSet<usize> = seeds.iter().map(|(_, at)| *at).collect();
-        let groups = shared(seeds.iter().cloned().map(|((hash, _), at)| (hash, at)));
-        self.compared("seed file", machines.len(), seeds.len(), groups.is_empty());
+        let values: BTreeSet<Hash> = seeds.iter().map(|(hash, _)| *hash).collect();
+        let groups = shared(seeds.iter().copied());
+        self.compared("seed file", (machines.len(), "machines"), values.len(), groups.is_empty());
         for group in groups.into_keys() {
             let names = self.names(group);
             let what = format!("{} have the same seed file", and(&names));

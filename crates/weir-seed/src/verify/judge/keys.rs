@@ -1,35 +1,19 @@
-//! Keys of sshd, of TLS and in files: who shares one, and whose RSA modulus shares a prime or is weak.
+//! Keys of sshd, of TLS and in files: who shares one.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use dashu_int::UBig;
+use std::collections::BTreeSet;
 
 use super::{Case, Evidence, KeyFile, Learnt, Server, and, push, shared};
-use crate::verify::batch_gcd::Plan;
 use crate::verify::bundle::Found;
 use crate::verify::key::PublicKey;
 use crate::verify::report::Verdict;
-use crate::verify::rsa::{Weakness, common_factors, weaknesses};
 
-const NEW_HOST_KEYS: &str = "rm -f /etc/ssh/ssh_host_*_key* && ssh-keygen -A && systemctl try-restart ssh sshd  # as root, on each of them";
+pub(super) const NEW_HOST_KEYS: &str = "rm -f /etc/ssh/ssh_host_*_key* && ssh-keygen -A && systemctl try-restart ssh sshd  # as root, on each of them";
 
-/// Where a key is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Owner {
-    /// A machine's sshd.
-    Machine(usize),
-    /// A server of TLS, as HOST:PORT.
-    Server(String),
-    /// A file, as FILE:LINE, with the label that it has there.
-    Place(String, Option<String>),
-}
-
-impl<'a> Case<'a> {
-    pub(super) fn keys(&mut self, plan: Plan, progress: &(dyn Fn(usize, usize) + Sync)) {
+impl Case<'_> {
+    pub(super) fn keys(&mut self) {
         self.host_keys();
         self.tls_keys();
         self.file_keys();
-        self.moduli(plan, progress);
     }
 
     fn host_keys(&mut self) {
@@ -50,7 +34,7 @@ impl<'a> Case<'a> {
         }
         let groups = shared(keys.iter().cloned());
         let values: BTreeSet<&PublicKey> = keys.iter().map(|(key, _)| key).collect();
-        self.compared("ssh host keys", having, values.len(), groups.is_empty());
+        self.compared("ssh host keys", (having, "machines"), values.len(), groups.is_empty());
         for (machines, keys) in groups {
             self.shared_host_keys(&machines, &keys);
         }
@@ -93,10 +77,10 @@ impl<'a> Case<'a> {
                 Ok(shown) => {
                     keys.push((identity(&shown.key), server));
                     if !shown.proved {
-                        self.not_seen(&place(server), "TLS key", "the handshake failed after the certificate: that the server has the key is not proved");
+                        self.not_seen(&server.place(), "TLS key", "the handshake failed after the certificate: that the server has the key is not proved");
                     }
                 }
-                Err(why) => self.not_seen(&place(server), "TLS key", why),
+                Err(why) => self.not_seen(&server.place(), "TLS key", why),
             }
         }
         // One machine may well use a key on several ports.
@@ -104,7 +88,7 @@ impl<'a> Case<'a> {
         let groups = shared(by_host.clone());
         let hosts: BTreeSet<_> = by_host.clone().map(|(_, host)| host).collect();
         let values: BTreeSet<PublicKey> = by_host.map(|(key, _)| key).collect();
-        self.compared("TLS keys", hosts.len(), values.len(), groups.is_empty());
+        self.compared("TLS keys", (hosts.len(), "servers"), values.len(), groups.is_empty());
         for shared in groups.into_values().flatten() {
             let servers: Vec<&Server> =
                 keys.iter().filter(|(key, _)| *key == shared).map(|(_, server)| *server).collect();
@@ -113,7 +97,7 @@ impl<'a> Case<'a> {
     }
 
     fn shared_tls_key(&mut self, key: &PublicKey, servers: &[&Server]) {
-        let places: Vec<String> = servers.iter().map(|server| place(server)).collect();
+        let places: Vec<String> = servers.iter().map(|server| server.place()).collect();
         let self_signed =
             servers.iter().any(|server| server.shown.as_ref().is_ok_and(|shown| shown.self_signed));
         let what =
@@ -177,7 +161,7 @@ impl<'a> Case<'a> {
             (key, label)
         });
         let groups = shared(by_label);
-        self.compared("keys in files", all.len(), values.len(), groups.is_empty());
+        self.compared("keys in files", (all.len(), "places"), values.len(), groups.is_empty());
         let keys: BTreeSet<PublicKey> = groups.into_values().flatten().cloned().collect();
         for key in keys {
             let places: Vec<(&KeyFile, &Found)> = all
@@ -205,158 +189,14 @@ impl<'a> Case<'a> {
         finding.keys = vec![key.fingerprint()];
         finding.places = places.iter().map(|(file, found)| format!("{}:{}", file.name, found.line)).collect();
     }
-
-    /// Every key, wherever it is from.
-    fn all_keys(&self) -> Vec<(&'a PublicKey, Owner)> {
-        let machines = self.evidence.machines.iter().enumerate();
-        let hosts = machines
-            .flat_map(|(at, machine)| machine.host_keys().iter().map(move |key| (key, Owner::Machine(at))));
-        let servers = self.evidence.servers.iter().filter_map(|server| {
-            let shown = server.shown.as_ref().ok()?;
-            Some((&shown.key, Owner::Server(place(server))))
-        });
-        let files = found(self.evidence).map(|(file, found)| {
-            (&found.key, Owner::Place(format!("{}:{}", file.name, found.line), found.label.clone()))
-        });
-        hosts.chain(servers).chain(files).collect()
-    }
-
-    fn moduli(&mut self, plan: Plan, progress: &(dyn Fn(usize, usize) + Sync)) {
-        let mut owners: BTreeMap<UBig, (PublicKey, UBig, BTreeSet<Owner>)> = BTreeMap::new();
-        for (key, owner) in self.all_keys() {
-            if let Some((modulus, exponent)) = key.rsa_numbers() {
-                owners
-                    .entry(modulus)
-                    .or_insert_with(|| (key.clone(), exponent, BTreeSet::new()))
-                    .2
-                    .insert(owner);
-            }
-        }
-        let moduli: Vec<UBig> = owners.keys().cloned().collect();
-        let keys: Vec<(PublicKey, UBig, BTreeSet<Owner>)> = owners.into_values().collect();
-        let commons = common_factors(&moduli, plan, progress);
-        let is_distinct = commons.groups.is_empty() && commons.unresolved.is_empty();
-        self.compared("primes of RSA moduli", moduli.len(), moduli.len(), is_distinct);
-        for common in &commons.groups {
-            let keys: Vec<_> = common.moduli.iter().filter_map(|at| keys.get(*at)).collect();
-            let what = format!(
-                "{} different RSA keys have a prime in common, of {} bits: {}",
-                keys.len(),
-                common.factor_bits,
-                and(&owned(self, &keys))
-            );
-            self.common_factor(what, &keys);
-        }
-        if !commons.unresolved.is_empty() {
-            let keys: Vec<_> = commons.unresolved.iter().filter_map(|at| keys.get(*at)).collect();
-            let what = format!(
-                "{} more RSA keys have primes in common with others, too many to say with whom: {}",
-                keys.len(),
-                and(&owned(self, &keys))
-            );
-            self.common_factor(what, &keys);
-        }
-        self.weak(&moduli, &keys, plan);
-    }
-
-    fn common_factor(&mut self, what: String, keys: &[&(PublicKey, UBig, BTreeSet<Owner>)]) {
-        let why = "Whoever has their public keys can reckon the private ones, as was done here. They were made from too little randomness.";
-        self.about(("rsa.common-factor", Verdict::Critical), what, why, keys);
-    }
-
-    fn weak(&mut self, moduli: &[UBig], keys: &[(PublicKey, UBig, BTreeSet<Owner>)], plan: Plan) {
-        let pairs: Vec<(&UBig, &UBig)> =
-            moduli.iter().zip(keys.iter().map(|(_, exponent, _)| exponent)).collect();
-        let found = super::super::batch_gcd::on_threads(&pairs, plan.threads, |(modulus, exponent)| {
-            weaknesses(modulus, exponent)
-        });
-        let mut groups: BTreeMap<Weakness, Vec<&(PublicKey, UBig, BTreeSet<Owner>)>> = BTreeMap::new();
-        for (key, weaknesses) in keys.iter().zip(found) {
-            for weakness in weaknesses {
-                groups.entry(weakness).or_default().push(key);
-            }
-        }
-        for (weakness, keys) in groups {
-            let (id, verdict, sign, why) = told(&weakness);
-            let what = format!("{sign}: {}", and(&owned(self, &keys)));
-            self.about((id, verdict), what, why, &keys);
-        }
-    }
-
-    fn about(
-        &mut self,
-        (id, verdict): (&'static str, Verdict),
-        what: String,
-        why: &str,
-        keys: &[&(PublicKey, UBig, BTreeSet<Owner>)],
-    ) {
-        let (mut machines, mut places) = (BTreeSet::new(), Vec::new());
-        for owner in keys.iter().flat_map(|(.., owners)| owners) {
-            match owner {
-                Owner::Machine(at) => {
-                    machines.insert(*at);
-                }
-                Owner::Server(place) | Owner::Place(place, _) => places.push(place.clone()),
-            }
-        }
-        let names = self.names(machines);
-        let finding = self.find(id, verdict, what, why);
-        if !names.is_empty() {
-            finding.commands = vec![push(&names), NEW_HOST_KEYS.to_owned()];
-        }
-        finding.machines = names;
-        finding.keys = keys.iter().map(|(key, ..)| key.fingerprint()).collect();
-        finding.places = places;
-    }
 }
 
 /// Keys in files.
-fn found(evidence: &Evidence) -> impl Iterator<Item = (&KeyFile, &Found)> {
+pub(super) fn found(evidence: &Evidence) -> impl Iterator<Item = (&KeyFile, &Found)> {
     evidence.files.iter().flat_map(|file| {
         let keys = file.keys.iter().flat_map(|bundle| &bundle.found);
         keys.map(move |found| (file, found))
     })
-}
-
-fn told(weakness: &Weakness) -> (&'static str, Verdict, String, &'static str) {
-    match weakness {
-        Weakness::Tiny(bits) => (
-            "rsa.tiny",
-            Verdict::Critical,
-            format!("RSA of {bits} bits"),
-            "It can be factored with the means of a small company or less.",
-        ),
-        Weakness::Short(bits) => (
-            "rsa.short",
-            Verdict::Warning,
-            format!("RSA of {bits} bits"),
-            "No standard allows less than 2048 bits any more (NIST SP 800-131A).",
-        ),
-        Weakness::SmallFactor(prime) => (
-            "rsa.small-factor",
-            Verdict::Critical,
-            format!("Modulus divisible by {prime}"),
-            "That is no product of two large primes: the key is damaged, or was never one.",
-        ),
-        Weakness::ClosePrimes => (
-            "rsa.close-primes",
-            Verdict::Critical,
-            "Primes next to each other".to_owned(),
-            "Fermat's method finds them at once (CVE-2022-26320).",
-        ),
-        Weakness::Roca => (
-            "rsa.roca",
-            Verdict::Critical,
-            "Primes of the form that one library of smart cards and TPMs gave them".to_owned(),
-            "They can be found with a known method (ROCA, CVE-2017-15361).",
-        ),
-        Weakness::Exponent => (
-            "rsa.exponent",
-            Verdict::Critical,
-            "Public exponent that is even or 1".to_owned(),
-            "No private key belongs to it, or anybody has it.",
-        ),
-    }
 }
 
 /// What is compared: of RSA the modulus alone, which is all of the secret.
@@ -375,34 +215,9 @@ fn described(keys: &[PublicKey]) -> Vec<String> {
     keys.iter().map(|key| format!("{} {}", key.kind(), key.fingerprint())).collect()
 }
 
-/// Keys with where they are.
-fn owned(case: &Case<'_>, keys: &[&(PublicKey, UBig, BTreeSet<Owner>)]) -> Vec<String> {
-    let one = |(key, _, owners): &&(PublicKey, UBig, BTreeSet<Owner>)| {
-        let owners: Vec<String> = owners.iter().map(|owner| called(case, owner)).collect();
-        format!("{} {} ({})", key.kind(), key.fingerprint(), and(&owners))
-    };
-    keys.iter().map(one).collect()
-}
-
-fn called(case: &Case<'_>, owner: &Owner) -> String {
-    match owner {
-        Owner::Machine(at) => case.names([*at]).concat(),
-        Owner::Server(place) | Owner::Place(place, None) => place.clone(),
-        Owner::Place(place, Some(label)) => format!("{place} {label}"),
-    }
-}
-
 fn labelled(file: &KeyFile, found: &Found) -> String {
     let place = format!("{}:{}", file.name, found.line);
     found.label.as_ref().map_or(place.clone(), |label| format!("{place} {label}"))
-}
-
-fn place(server: &Server) -> String {
-    if server.host.contains(':') {
-        format!("[{}]:{}", server.host, server.port)
-    } else {
-        format!("{}:{}", server.host, server.port)
-    }
 }
 
 /// The machine that a server is on, or the name that it has where no machine was named so.

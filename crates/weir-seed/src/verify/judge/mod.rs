@@ -4,6 +4,7 @@
 
 mod ids;
 mod keys;
+mod moduli;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,7 +74,8 @@ pub fn judge(evidence: &Evidence, plan: Plan, progress: &(dyn Fn(usize, usize) +
     let mut case = Case { evidence, compared: Vec::new(), findings: Vec::new(), unseen: Vec::new() };
     case.hosts();
     case.ids();
-    case.keys(plan, progress);
+    case.keys();
+    case.moduli(plan, progress);
     case.report()
 }
 
@@ -128,6 +130,19 @@ impl<'a> Case<'a> {
             let why = "What was not looked at cannot be said to be distinct.";
             self.find("hosts.unreached", Verdict::Warning, what, why).machines = unreached;
         }
+        let servers = self.evidence.servers.iter().filter(|server| server.shown.is_err());
+        let files = self
+            .evidence
+            .files
+            .iter()
+            .filter(|file| file.keys.as_ref().map_or(true, |keys| keys.found.is_empty()));
+        let places: Vec<String> =
+            servers.map(Server::place).chain(files.map(|file| file.name.clone())).collect();
+        if !places.is_empty() {
+            let what = format!("No key could be had from {}", and(&places));
+            let why = "What was not looked at cannot be said to be distinct.";
+            self.find("places.unread", Verdict::Warning, what, why).places = places;
+        }
         for &(one, other) in &self.evidence.undecided {
             let names = self.names([one, other]);
             let what = format!(
@@ -166,9 +181,15 @@ impl<'a> Case<'a> {
     }
 
     /// Notes what was compared. Things of which one at most has any were not compared with anything.
-    fn compared(&mut self, what: &'static str, among: usize, values: usize, distinct: bool) {
+    fn compared(
+        &mut self,
+        what: &'static str,
+        (among, unit): (usize, &'static str),
+        values: usize,
+        distinct: bool,
+    ) {
         if among >= 2 {
-            self.compared.push(Compared { what, among, values, distinct });
+            self.compared.push(Compared { what, among, unit, values, distinct });
         }
     }
 
@@ -184,6 +205,16 @@ impl<'a> Case<'a> {
             _ => None,
         };
         self.evidence.machines.iter().enumerate().filter_map(move |(at, machine)| Some((at, facts(machine)?)))
+    }
+}
+
+impl Server {
+    /// As HOST:PORT.
+    fn place(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
     }
 }
 
