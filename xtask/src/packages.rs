@@ -38,9 +38,12 @@ pub(crate) const TEST: &[Package] = &[
     package("/usr/lib/nginx/modules/ngx_http_lua_module.so", "libnginx-mod-http-lua"),
     package("strace", "strace"),
     package("valgrind", "valgrind"),
-    package("slapd", "slapd"), // the directory that ldap-auth asks
-    package("node", "nodejs"), // runs the provider that openid-connect asks
-    package("npm", "npm"),     // fetches it
+    package("slapd", "slapd"),                   // the directory that ldap-auth asks
+    package("node", "nodejs"),                   // runs the provider that openid-connect asks
+    package("npm", "npm"),                       // fetches it
+    package("/usr/sbin/sshd", "openssh-server"), // machines that weir seed verify looks at
+    package("ssh-keyscan", "openssh-client"),
+    package("openssl", "openssl"),                  // their servers of TLS
     package("/usr/lib/systemd/systemd", "systemd"), // the sandbox that weir-feed is tested in
 ];
 
@@ -78,6 +81,9 @@ pub(crate) const BENCH_LUA: &[Package] = &[
 /// For `cargo xtask bench assess`.
 pub(crate) const BENCH_ASSESS: &[Package] =
     &[package("/usr/bin/time", "time"), package("rngtest", "rng-tools5"), package("ent", "ent")];
+
+/// For `cargo xtask bench seed`.
+pub(crate) const BENCH_SEED: &[Package] = &[package("/usr/bin/time", "time")];
 
 /// For `cargo xtask bench feed`.
 pub(crate) const BENCH_FEED: &[Package] =

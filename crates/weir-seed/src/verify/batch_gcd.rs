@@ -424,23 +424,19 @@ mod tests {
         }
     }
 
-    /// The size that a fleet has: ten thousand of 2048 bits, a pair planted among them. Also a measurement, so not for
-    /// a build that is not optimized.
+    /// The size that a fleet has: ten thousand of 2048 bits, a pair planted among them. How long it takes is for
+    /// `cargo xtask bench seed` to say: a test that is run beside others cannot.
     #[test]
-    #[cfg_attr(debug_assertions, ignore = "measures; run with --release")]
-    fn ten_thousand_take_less_than_a_minute() {
+    #[cfg_attr(debug_assertions, ignore = "half a minute of two cores; run with --release")]
+    fn a_pair_among_ten_thousand_is_found() {
         let mut state = 6;
         let mut numbers: Vec<UBig> = (0..10_000).map(|_| number(2048, &mut state)).collect();
         let shared = number(1024, &mut state);
         for at in [1234, 8765] {
             numbers[at] = &shared * number(1024, &mut state);
         }
-        let start = std::time::Instant::now();
         let found = batch_gcd(&numbers, Plan::default(), &|_, _| ());
-        let took = start.elapsed();
         let large: Vec<usize> = (0..found.len()).filter(|at| found[*at].bit_len() > 256).collect();
         assert_eq!(large, [1234, 8765]);
-        eprintln!("10000 of 2048 bits: {took:?}");
-        assert!(took.as_secs() < 60, "{took:?}");
     }
 }

@@ -22,6 +22,11 @@ enum Owner {
     Place(String, Option<String>),
 }
 
+/// No RSA key has a prime as short as this; two numbers that are no products of primes have such factors in common by
+/// chance, which says nothing of randomness.
+const LEAST_PRIME_BITS: usize = 128;
+const DAMAGED: &str = "That is no product of two large primes: the key is damaged, or was never one.";
+
 /// A key, and everybody who has its modulus.
 struct RsaKey {
     key: PublicKey,
@@ -57,7 +62,9 @@ impl<'a> Case<'a> {
         let commons = common_factors(&moduli, plan, progress);
         let is_distinct = commons.groups.is_empty() && commons.unresolved.is_empty();
         self.compared("primes of RSA moduli", (moduli.len(), "keys"), moduli.len(), is_distinct);
-        for common in &commons.groups {
+        let (small, large): (Vec<_>, Vec<_>) =
+            commons.groups.iter().partition(|common| common.factor_bits < LEAST_PRIME_BITS);
+        for common in large {
             let keys: Vec<_> = common.moduli.iter().filter_map(|at| keys.get(*at)).collect();
             let what = format!(
                 "{} different RSA keys have a prime in common, of {} bits: {}",
@@ -66,6 +73,17 @@ impl<'a> Case<'a> {
                 and(&owned(self, &keys))
             );
             self.common_factor(what, &keys);
+        }
+        if !small.is_empty() {
+            let damaged: BTreeSet<usize> = small.iter().flat_map(|common| &common.moduli).copied().collect();
+            let keys: Vec<_> = damaged.iter().filter_map(|at| keys.get(*at)).collect();
+            let sign = format!("Modulus with a factor below 2^{LEAST_PRIME_BITS} that another has too");
+            self.about(
+                ("rsa.small-factor", Verdict::Critical),
+                format!("{sign}: {}", and(&owned(self, &keys))),
+                DAMAGED,
+                &keys,
+            );
         }
         if !commons.unresolved.is_empty() {
             let keys: Vec<_> = commons.unresolved.iter().filter_map(|at| keys.get(*at)).collect();
@@ -90,6 +108,11 @@ impl<'a> Case<'a> {
         let mut groups: BTreeMap<Weakness, Vec<&RsaKey>> = BTreeMap::new();
         for (key, weaknesses) in keys.iter().zip(found) {
             for weakness in weaknesses {
+                // Damaged moduli are one finding, whichever primes they are divisible by.
+                let weakness = match weakness {
+                    Weakness::SmallFactor(_) => Weakness::SmallFactor(0),
+                    other => other,
+                };
                 groups.entry(weakness).or_default().push(key);
             }
         }
@@ -135,11 +158,11 @@ fn told(weakness: &Weakness) -> (&'static str, Verdict, String, &'static str) {
             format!("RSA of {bits} bits"),
             "No standard allows less than 2048 bits any more (NIST SP 800-131A).",
         ),
-        Weakness::SmallFactor(prime) => (
+        Weakness::SmallFactor(_) => (
             "rsa.small-factor",
             Verdict::Critical,
-            format!("Modulus divisible by {prime}"),
-            "That is no product of two large primes: the key is damaged, or was never one.",
+            "Modulus divisible by a prime below 65536".to_owned(),
+            DAMAGED,
         ),
         Weakness::ClosePrimes => (
             "rsa.close-primes",
