@@ -4,6 +4,7 @@
 //! makes its first key, or a way to see that it did.
 //!
 //! - [`ssh`]: a command on many hosts at once, through the system's own `ssh`.
+//! - [`pollen`], [`serve`], [`fetch`]: seeds over HTTPS, in the protocol of `pollinate`: its words, a server, a client.
 //! - [`receive`](mod@receive): the receiving end, which mixes a seed into the kernel's pool and keeps a record of it.
 //!
 //! Invariants: a seed is drawn by weir-kernel, one for each machine; it is never in an argument, a log, an error message, a
@@ -12,8 +13,12 @@
 //!
 //! Absent on purpose: cryptography of our own on the way (ssh and TLS have it), and the gateway.
 
+pub mod fetch;
+pub mod pollen;
 pub mod receive;
 mod seed;
+pub mod serve;
+
 pub mod ssh;
 
 pub use seed::{Seed, SeedError};

@@ -1,6 +1,9 @@
 //! `weir seed`: seeds for new machines. The list of its commands; each is a file of its own with an `Args` type and a `run`
 //! function.
 
+mod fetch;
+mod serve;
+
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -13,8 +16,14 @@ pub(crate) struct Args {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Serve(serve::Args),
+    Fetch(fetch::Args),
+}
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    match args.command {}
+    match &args.command {
+        Command::Serve(args) => serve::run(args),
+        Command::Fetch(args) => fetch::run(args),
+    }
 }
