@@ -225,7 +225,7 @@ pub enum AnswerError {
     )]
     WrongHash,
     /// The seed's length is wrong.
-    #[error("it answered with {0}")]
+    #[error("its seed is of no use: {0}")]
     Seed(#[from] SeedError),
 }
 

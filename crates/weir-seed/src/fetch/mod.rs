@@ -12,8 +12,11 @@
 //! waits for it, which from Linux 5.4 on makes it gather, and goes on when it is; there is no TLS on a weaker source. Plain
 //! HTTP, which keeps nothing secret, goes on at once.
 //!
-//! Absent on purpose: credit, which nothing that came over a network earns; redirects and proxies; trying again, which is the
-//! business of whoever starts this.
+//! At a boot the network may come up later than this starts. A client that waits looks for it again and again within its time:
+//! bounded, as the wait for a system that calls itself online is not.
+//!
+//! Absent on purpose: credit, which nothing that came over a network earns; redirects and proxies; asking a server again
+//! that was reached.
 
 pub mod config;
 mod http;
@@ -57,6 +60,8 @@ pub struct Fetch {
     pub provider: Arc<CryptoProvider>,
     /// How long all of it may take.
     pub timeout: Duration,
+    /// Whether to try again, as long as there is time, a server that cannot be looked up or reached.
+    pub wait: bool,
     /// Where the note of an arrival is kept: `/` but for tests.
     pub root: PathBuf,
 }
@@ -163,6 +168,7 @@ impl Fetch {
                 config: Arc::clone(&config),
                 phase: Arc::clone(&phase),
                 until,
+                wait: self.wait,
                 root: self.root.clone(),
             };
             let say = say.clone();
@@ -229,15 +235,13 @@ struct Ask {
     config: Arc<OnceLock<Result<Arc<ClientConfig>, String>>>,
     phase: Arc<AtomicU8>,
     until: Instant,
+    wait: bool,
     root: PathBuf,
 }
 
 impl Ask {
     fn ask(&self, start: Instant) -> Result<Came, FetchError> {
-        self.now(Phase::Name);
-        let addresses = self.server.resolve().map_err(FetchError::Unreachable)?;
-        self.now(Phase::Connect);
-        let mut stream = Bounded { stream: self.connect(&addresses)?, until: self.until };
+        let mut stream = Bounded { stream: self.reach()?, until: self.until };
         if self.server.is_plain() {
             return self.exchange(&mut stream, start);
         }
@@ -249,6 +253,25 @@ impl Ask {
         self.now(Phase::Tls);
         let mut stream = self.shake_hands(config, stream)?;
         self.exchange(&mut stream, start)
+    }
+
+    /// A connection. A client that waits stops a little before its time is over, to say why.
+    fn reach(&self) -> Result<TcpStream, FetchError> {
+        const PAUSE: Duration = Duration::from_millis(200);
+        loop {
+            self.now(Phase::Name);
+            let addresses = self.server.resolve().map_err(FetchError::Unreachable);
+            let reached = addresses.and_then(|addresses| {
+                self.now(Phase::Connect);
+                self.connect(&addresses)
+            });
+            match reached {
+                Err(FetchError::Unreachable(_)) if self.wait && self.left() > 2 * PAUSE => {
+                    thread::sleep(PAUSE)
+                }
+                reached => return reached,
+            }
+        }
     }
 
     fn now(&self, phase: Phase) {

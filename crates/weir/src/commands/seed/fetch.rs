@@ -43,9 +43,12 @@ pub(crate) struct Args {
     /// Believe the authorities in a file (PEM), and no others
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// How long all of it may take, looking up names included [3]
+    /// How long all of it may take, looking up names included [3; with --wait 10]
     #[arg(long, value_name = "SECONDS", value_parser = config::seconds)]
     timeout: Option<Duration>,
+    /// Wait for the network: try again, until the time is over, a server that cannot be looked up or reached
+    #[arg(long)]
+    wait: bool,
     /// Fetch even if this machine did before
     #[arg(long)]
     again: bool,
@@ -70,6 +73,8 @@ pub(crate) struct Args {
 }
 
 const TIMEOUT: Duration = Duration::from_secs(3);
+/// Enough for most networks to come up.
+const TIMEOUT_WITH_WAIT: Duration = Duration::from_secs(10);
 const NOTHING_CAME: u8 = 1;
 const USAGE: u8 = 2;
 
@@ -123,7 +128,8 @@ fn plan(args: &Args) -> Result<Fetch, String> {
         servers,
         trust,
         provider: weir_proxy::cryptography(),
-        timeout: args.timeout.or(timeout).unwrap_or(TIMEOUT),
+        timeout: args.timeout.or(timeout).unwrap_or(if args.wait { TIMEOUT_WITH_WAIT } else { TIMEOUT }),
+        wait: args.wait,
         root: args.root.clone(),
     })
 }

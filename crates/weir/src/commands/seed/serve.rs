@@ -183,7 +183,8 @@ impl Sockets {
         let listen = if is_bare { std::slice::from_ref(&standard) } else { &args.listen };
         let mut https = listen.iter().map(|address| bind("https", address)).collect::<Result<Vec<_>>>()?;
         let http = args.http.iter().map(|address| bind("http", address)).collect::<Result<Vec<_>>>()?;
-        let metrics = args.metrics.iter().map(|address| bind("metrics at http", address)).next().transpose()?;
+        let metrics =
+            args.metrics.iter().map(|address| bind("metrics at http", address)).next().transpose()?;
         for listener in &passed {
             places.push(format!("https://{}", listener.local_addr()?));
         }
