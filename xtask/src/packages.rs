@@ -42,6 +42,8 @@ pub(crate) const TEST: &[Package] = &[
     package("node", "nodejs"), // runs the provider that openid-connect asks
     package("npm", "npm"),     // fetches it
     package("/usr/lib/systemd/systemd", "systemd"), // the sandbox that weir-feed is tested in
+    package("pollinate", "pollinate"), // the client that seeds are served to
+    package("xxd", "xxd"),     // which pollinate needs
 ];
 
 /// For `cargo xtask bench proxy`.

@@ -26,6 +26,8 @@ mod mtls_auth;
 mod oauth2;
 mod openid_connect;
 mod operation;
+mod seed_fetch;
+mod seed_serve;
 mod session;
 mod streaming;
 mod support;
