@@ -150,41 +150,22 @@ struct Came {
     took: Duration,
 }
 
+/// Which server, and what came of it.
+type Said = (usize, Result<Came, FetchError>);
+
 impl Fetch {
     /// Asks all of them; `done` is called for each, in the order in which they are done. Returns how many seeds are in.
     pub fn run(&self, mut done: impl FnMut(&Server, Result<Fetched, FetchError>)) -> usize {
         let start = Instant::now();
         let until = start + self.timeout;
         let servers = self.servers.get(..MOST_SERVERS).unwrap_or(&self.servers);
-        let (say, hear) = mpsc::channel();
-        let config = Arc::new(OnceLock::new());
-        let mut waiting: Vec<Option<Arc<AtomicU8>>> = Vec::new();
-        for (at, server) in servers.iter().enumerate() {
-            let phase = Arc::new(AtomicU8::new(0));
-            let ask = Ask {
-                server: server.clone(),
-                trust: self.trust.clone(),
-                provider: Arc::clone(&self.provider),
-                config: Arc::clone(&config),
-                phase: Arc::clone(&phase),
-                until,
-                wait: self.wait,
-                root: self.root.clone(),
-            };
-            let say = say.clone();
-            let started = thread::Builder::new().name("fetch".to_owned()).spawn(move || {
-                let came = ask.ask(start);
-                // Nobody listens any more when the time is over.
-                let _ = say.send((at, came));
-            });
-            match started {
-                Ok(_) => waiting.push(Some(phase)),
-                Err(error) => {
-                    done(server, Err(FetchError::Unreachable(error.to_string())));
-                    waiting.push(None);
-                }
-            }
+        if servers.iter().any(|server| !server.is_plain()) && !weir_kernel::is_ready() {
+            let timeout = self.timeout;
+            // Somebody has to wait for a kernel that gathers only then; meanwhile the network comes up.
+            let _ = thread::Builder::new().spawn(move || weir_kernel::wait_ready(timeout));
         }
+        let (say, hear) = mpsc::channel();
+        let mut waiting = self.ask(servers, start, &say);
         drop(say);
         let mut arrived = 0;
         while let Ok((at, came)) = hear.recv_timeout(until.saturating_duration_since(Instant::now())) {
@@ -200,6 +181,40 @@ impl Fetch {
             }
         }
         arrived
+    }
+
+    /// Starts a thread for each server, and gives where each of them is.
+    fn ask(
+        &self,
+        servers: &[Server],
+        start: Instant,
+        say: &mpsc::Sender<Said>,
+    ) -> Vec<Option<Arc<AtomicU8>>> {
+        let config = Arc::new(OnceLock::new());
+        let one = |(at, server): (usize, &Server)| {
+            let phase = Arc::new(AtomicU8::new(Phase::Trust as u8));
+            let ask = Ask {
+                server: server.clone(),
+                trust: self.trust.clone(),
+                provider: Arc::clone(&self.provider),
+                config: Arc::clone(&config),
+                phase: Arc::clone(&phase),
+                until: start + self.timeout,
+                wait: self.wait,
+                root: self.root.clone(),
+            };
+            let thread_say = say.clone();
+            let started = thread::Builder::new().name("fetch".to_owned()).spawn(move || {
+                let came = ask.ask(start);
+                // Nobody listens any more when the time is over.
+                let _ = thread_say.send((at, came));
+            });
+            if let Err(error) = started {
+                let _ = say.send((at, Err(FetchError::Unreachable(error.to_string()))));
+            }
+            Some(phase)
+        };
+        servers.iter().enumerate().map(one).collect()
     }
 
     fn mix(&self, server: &Server, came: &Came) -> Result<Fetched, FetchError> {
