@@ -257,7 +257,7 @@ os.execv(sys.argv[1], sys.argv[1:])";
             LOG,
             &pollen,
         ])
-        .args(["-http-port", &http.to_string(), "-https-port", &https.to_string(), "-device", "/dev/urandom"])
+        .args(["-http-port", &http.to_string(), "-https-port", &https.to_string(), "-device=/dev/urandom"])
         .arg("-cert")
         .arg(folder.join("cert.pem"))
         .arg("-key")
