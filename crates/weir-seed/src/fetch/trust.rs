@@ -194,6 +194,10 @@ pub(super) fn explain(error: &Error) -> String {
                 "its certificate is for another name".to_owned()
             }
             C::Other(other) if other.0.is::<NotPinned>() => other.to_string(),
+            // The name is all that it shows of itself.
+            C::Other(other) if other.to_string() == "CaUsedAsEndEntity" => {
+                "its certificate is an authority's own, as `openssl req -x509` makes them, and no server's; use --pin".to_owned()
+            }
             other => format!("its certificate is not valid: {other}"),
         },
         Error::FailedToGetRandomBytes => "TLS needs randomness, and the kernel gave none".to_owned(),

@@ -6,8 +6,8 @@
 //!
 //! Seeds are in memory that is erased, but for the copies that the HTTP and TLS libraries write them from.
 //!
-//! Absent on purpose: HTTP/2 (one request is all that a client has), threads (a handshake is nearly all of an answer's cost, and
-//! one core has thousands a second), a queue: who comes too often is told when to come again.
+//! Absent on purpose: HTTP/2 (one request is all that a client has), threads (one core gives some two thousand seeds a second,
+//! each over a connection of its own), a queue: who comes too often is told when to come again.
 
 mod answer;
 mod metrics;

@@ -102,12 +102,11 @@ fn a_certificate_must_be_one_that_is_trusted() {
     assert!(missing.contains("/nonexistent: No such file"), "{missing}");
 }
 
-/// A server with a certificate that was valid from then to then, in years after 1970.
-fn with_validity(from: i32, to: i32) -> (TempDir, Serving) {
+/// A server with a certificate like this.
+fn with_certificate(change: impl FnOnce(&mut rcgen::CertificateParams)) -> (TempDir, Serving) {
     let folder = TempDir::new();
     let mut params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    params.not_before = rcgen::date_time_ymd(1970 + from, 1, 1);
-    params.not_after = rcgen::date_time_ymd(1970 + to, 1, 1);
+    change(&mut params);
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap();
     std::fs::write(folder.join("cert.pem"), certificate.pem()).unwrap();
@@ -117,12 +116,28 @@ fn with_validity(from: i32, to: i32) -> (TempDir, Serving) {
 }
 
 #[test]
+fn a_certificate_as_openssl_makes_it_is_pinned_and_no_servers() {
+    let (folder, serving) = with_certificate(|params| {
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    });
+    let server = format!("--server localhost:{}", serving.addr("https").port());
+    let text = failing(&format!("{server} --ca {}", folder.join("cert.pem").display()));
+    assert!(text.contains("its certificate is an authority's own"), "{text}");
+    let root = TempDir::new();
+    let pinned = fetch(&root, &format!("{server} --pin {} --strict", serving.pin()));
+    assert!(pinned.status.success(), "{}", said(&pinned));
+}
+
+#[test]
 fn the_clock_is_named_where_it_may_be_wrong_and_pins_need_none() {
     for (from, to, says) in [
-        (130, 140, "its certificate is not valid yet by this machine's clock, which says "),
-        (1, 2, "its certificate has expired, if this machine's clock is right, which says "),
+        (2100, 2110, "its certificate is not valid yet by this machine's clock, which says "),
+        (1971, 1972, "its certificate has expired, if this machine's clock is right, which says "),
     ] {
-        let (folder, serving) = with_validity(from, to);
+        let (folder, serving) = with_certificate(|params| {
+            params.not_before = rcgen::date_time_ymd(from, 1, 1);
+            params.not_after = rcgen::date_time_ymd(to, 1, 1);
+        });
         let port = serving.addr("https").port();
         let text = failing(&format!("--server localhost:{port} --ca {}", folder.join("cert.pem").display()));
         assert!(text.contains(says), "{text}");
