@@ -3,6 +3,7 @@
 //! A seed is [`Seed`]: fresh bytes that nobody else has. Everything here is a way for one to reach a machine before that
 //! makes its first key, or a way to see that it did.
 //!
+//! - [`lint`]: a look at an image before machines are cloned from it.
 //! - [`ssh`]: a command on many hosts at once, through the system's own `ssh`.
 //! - [`receive`](mod@receive): the receiving end, which mixes a seed into the kernel's pool and keeps a record of it.
 //!
@@ -12,6 +13,7 @@
 //!
 //! Absent on purpose: cryptography of our own on the way (ssh and TLS have it), and the gateway.
 
+pub mod lint;
 pub mod receive;
 mod seed;
 pub mod ssh;

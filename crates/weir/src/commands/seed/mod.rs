@@ -1,6 +1,8 @@
 //! `weir seed`: seeds for new machines. The list of its commands; each is a file of its own with an `Args` type and a `run`
 //! function.
 
+mod lint;
+
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -13,8 +15,12 @@ pub(crate) struct Args {
 }
 
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Lint(lint::Args),
+}
 
 pub(crate) fn run(args: &Args) -> ExitCode {
-    match args.command {}
+    match &args.command {
+        Command::Lint(args) => lint::run(args),
+    }
 }
