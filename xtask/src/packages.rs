@@ -42,6 +42,10 @@ pub(crate) const TEST: &[Package] = &[
     package("node", "nodejs"), // runs the provider that openid-connect asks
     package("npm", "npm"),     // fetches it
     package("/usr/lib/systemd/systemd", "systemd"), // the sandbox that weir-feed is tested in
+    // Images that `weir seed lint` looks at:
+    package("xz", "xz-utils"),
+    package("zstd", "zstd"),
+    package("qemu-img", "qemu-utils"),
 ];
 
 /// For `cargo xtask bench proxy`.

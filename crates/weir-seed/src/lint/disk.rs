@@ -158,7 +158,7 @@ impl Session {
         let Some(folder) = self.folder.take() else { return Ok(()) };
         unmount(&folder)?;
         let _ = fs::remove_dir(&folder);
-        self.say("-fstrim /weir-root\numount-all\nshutdown")?;
+        self.say("sync\n-fstrim /weir-root\numount-all\nshutdown")?;
         self.input = None;
         let mut rest = String::new();
         self.output.read_to_string(&mut rest)?;

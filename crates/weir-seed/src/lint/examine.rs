@@ -10,9 +10,9 @@ use weir_doctor::Verdict;
 use super::pattern::{Expanded, Expander, known};
 use super::place::{Place, shown};
 use super::report::{Finding, FixedBy, Unseen, command, path_word};
-use super::rules::{ESP_SEED, Fix, KEY_MAKER_WORDS, KEY_MAKERS, RULES, Rule, Test, rule};
+use super::rules::{ESP_SEED, Fix, KEY_MAKER_WORDS, KEY_MAKERS, RULES, Rule, Test, place_of, rule};
 use super::sniff::Content;
-use super::tree::{Change, Entry, Kind, Tree, resolve};
+use super::tree::{Change, Entry, Kind, Remembering, Tree, resolve};
 
 /// What a look found.
 #[derive(Default)]
@@ -30,6 +30,7 @@ struct Candidate {
 
 /// Looks at an image. `root`: what commands name it by, or `None` for `$ROOT`.
 pub(super) fn examine(tree: &mut dyn Tree, root: Option<&[u8]>) -> io::Result<Found> {
+    let tree: &mut dyn Tree = &mut Remembering::new(tree);
     let mut look = Look { found: Found::default(), root, expander: Expander::new(tree)? };
     let (mut sure, mut questions) = (Vec::new(), Vec::new());
     let mut missing = Vec::new();
@@ -54,9 +55,7 @@ pub(super) fn examine(tree: &mut dyn Tree, root: Option<&[u8]>) -> io::Result<Fo
         look.add(tree, candidate)?;
     }
     look.add_missing(tree, &missing)?;
-    look.found.findings.sort_by_cached_key(|finding| {
-        (RULES.iter().position(|rule| rule.id == finding.id), finding.place.clone())
-    });
+    look.found.findings.sort_by_cached_key(|finding| (place_of(finding.id), finding.place.clone()));
     // Rules that say more of a file stand before those that say less.
     let mut told = BTreeSet::new();
     look.found.findings.retain(|finding| told.insert((finding.group, finding.place.clone())));

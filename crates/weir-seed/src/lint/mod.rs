@@ -31,5 +31,6 @@ pub use image::{Access, Consent, Image, LintError};
 pub use place::Place;
 pub use report::{Done, Finding, FixedBy, Report, SCHEMA, Terms, Unseen};
 pub use rules::{Group, RULES, Rule, rule};
+pub use sniff::check as check_content;
 pub use text::{done_text, rules_text, text};
 pub use weir_doctor::{Style, Verdict};

@@ -4,7 +4,7 @@ use serde::Serialize;
 use weir_doctor::Verdict;
 
 use super::place::{Place, word};
-use super::rules::{Group, Rule};
+use super::rules::{Group, Rule, place_of};
 use super::tree::Change;
 
 /// The schema of the JSON form.
@@ -153,6 +153,7 @@ impl Report {
         unseen: Vec<Unseen>,
         terms: &Terms,
     ) -> Self {
+        findings.sort_by_key(|finding| place_of(finding.id));
         for finding in &mut findings {
             finding.allowed = terms.allowed.iter().any(|rule| rule.id == finding.id);
         }

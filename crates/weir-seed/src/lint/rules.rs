@@ -353,6 +353,11 @@ pub fn rule(id: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.id == id)
 }
 
+/// Where in the report a rule's findings stand.
+pub(super) fn place_of(id: &str) -> Option<usize> {
+    RULES.iter().position(|rule| rule.id == id)
+}
+
 /// What makes SSH host keys at a boot: files in one of these places with one of these words in them.
 pub(super) const KEY_MAKERS: &[&str] = &[
     "/etc/systemd/system/*.service",

@@ -77,6 +77,20 @@ impl Content {
     }
 }
 
+/// Asks everything of any bytes, as a look does. For tests of hostile files.
+pub fn check(bytes: &[u8]) -> usize {
+    let all = [
+        Content::PrivateKey,
+        Content::Setting(&["PrivateKey", "Key"]),
+        Content::Lines,
+        Content::MachineId,
+        Content::Seed,
+        Content::Words(&["token:"]),
+    ];
+    let answers = Content::which(&all, &mut &*bytes).unwrap_or_default();
+    answers.iter().filter(|answer| **answer).count()
+}
+
 /// Searches piece by piece; pieces overlap, so that nothing is missed between two.
 fn search(
     contents: &[Content],

@@ -93,11 +93,17 @@ fn closing(out: &mut String, report: &Report) {
     let (fix, keys) = (count(FixedBy::Fix), count(FixedBy::FixKeys));
     let mut lines = Vec::new();
     if report.kind != "folder" && open().any(|finding| finding.command.is_some()) {
-        lines.push("$ROOT in the commands is the folder where the image is unpacked or mounted.".to_owned());
+        lines.push("$ROOT in the commands is the folder where the image is unpacked or mounted; $ESP, where its EFI system partition is.".to_owned());
     }
-    if fix + keys > 0 {
-        let more = if keys > 0 { format!(", {keys} more with --fix-keys") } else { String::new() };
-        lines.push(format!("--fix would end {fix} of these findings{more}; --fix --dry-run shows how."));
+    match (fix, keys) {
+        (0, 0) => {}
+        (fix, 0) => {
+            lines.push(format!("--fix would end {fix} of these findings; --fix --dry-run shows how."))
+        }
+        (0, keys) => lines.push(format!("--fix --fix-keys would end {keys} of these findings.")),
+        (fix, keys) => lines.push(format!(
+            "--fix would end {fix} of these findings, {keys} more with --fix-keys; --fix --dry-run shows how."
+        )),
     }
     let mut allowed: Vec<_> =
         report.findings.iter().filter(|finding| finding.allowed).map(|finding| finding.id).collect();

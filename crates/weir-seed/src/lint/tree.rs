@@ -127,3 +127,60 @@ pub(super) fn content(tree: &mut dyn Tree, place: &Place, most: u64) -> io::Resu
     })?;
     Ok(found)
 }
+
+/// A tree that remembers what it was asked, for the length of one look: in a disk each answer is a long way off.
+pub(super) struct Remembering<'a> {
+    tree: &'a mut dyn Tree,
+    entries: BTreeMap<Place, Option<Entry>>,
+    names: BTreeMap<Place, Vec<Vec<u8>>>,
+}
+
+impl<'a> Remembering<'a> {
+    pub(super) fn new(tree: &'a mut dyn Tree) -> Self {
+        Self { tree, entries: BTreeMap::new(), names: BTreeMap::new() }
+    }
+}
+
+impl Tree for Remembering<'_> {
+    fn entry(&mut self, place: &Place) -> io::Result<Option<Entry>> {
+        if let Some(entry) = self.entries.get(place) {
+            return Ok(*entry);
+        }
+        // What is in no folder is not there.
+        let root = *place == Place::root();
+        let entry =
+            match root || self.entry(&place.parent())?.is_some_and(|parent| parent.kind == Kind::Folder) {
+                true => self.tree.entry(place)?,
+                false => None,
+            };
+        self.entries.insert(place.clone(), entry);
+        Ok(entry)
+    }
+
+    fn names(&mut self, folder: &Place) -> io::Result<Vec<Vec<u8>>> {
+        if let Some(names) = self.names.get(folder) {
+            return Ok(names.clone());
+        }
+        let names = self.tree.names(folder)?;
+        self.names.insert(folder.clone(), names.clone());
+        Ok(names)
+    }
+
+    fn link(&mut self, place: &Place) -> io::Result<Vec<u8>> {
+        self.tree.link(place)
+    }
+
+    fn has_attribute(&mut self, place: &Place, name: &str) -> bool {
+        self.tree.has_attribute(place, name)
+    }
+
+    fn read(&mut self, wanted: &BTreeMap<Place, u64>, sink: Sink<'_>) -> io::Result<()> {
+        self.tree.read(wanted, sink)
+    }
+
+    fn change(&mut self, changes: &BTreeMap<Place, Change>, told: Told<'_>) -> io::Result<()> {
+        self.entries.clear();
+        self.names.clear();
+        self.tree.change(changes, told)
+    }
+}
