@@ -13,7 +13,8 @@ use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::thread::JoinHandle;
 
 use super::folder::Folder;
 use super::image::{Access, LintError};
@@ -66,6 +67,8 @@ struct Session {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
+    /// Gathers what it complains of; not to be read would hold it up.
+    complaints: Option<JoinHandle<String>>,
     /// Where it is exported to, as soon as it is.
     folder: Option<PathBuf>,
 }
@@ -82,7 +85,8 @@ impl Session {
         })?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
         let output = output.ok_or_else(|| io::Error::other("no pipe"))?;
-        Ok(Self { child, input, output: BufReader::new(output), folder: None })
+        let complaints = child.stderr.take().map(|errors| std::thread::spawn(move || gathered(errors)));
+        Ok(Self { child, input, output: BufReader::new(output), complaints, folder: None })
     }
 
     fn add(&mut self, path: &Path, format: Format, change: bool) -> Result<(), LintError> {
@@ -120,18 +124,25 @@ impl Session {
             .remove("/")
             .ok_or_else(|| LintError::NotAnImage(format!("a disk without a root file system; {INSTEAD}")))?;
         self.ask(&["mkmountpoint /weir-root", &format!("{mount} {root} /weir-root")])?;
-        // Sorted, what is mounted in another comes after it.
+        // Sorted, what is mounted in another comes after it. Behind a dash, a command may fail.
         for (at, device) in &mounts {
-            // One that cannot be mounted is told by what is missing then; the commands after it are done.
             self.ask(&[&format!("-{mount} {device} /weir-root{at}")])?;
         }
         let used: Vec<&String> = mounts.values().chain([&root]).collect();
         let esps = file_systems.iter().filter(|(device, kind)| *kind == "vfat" && !used.contains(device));
         let mut number = 0;
-        for (device, _) in esps {
+        for (device, _) in esps.clone() {
             let at = format!("/weir-esp-{number}");
             self.ask(&[&format!("mkmountpoint {at}"), &format!("-{mount} {device} {at}")])?;
             number += 1;
+        }
+        let mounted = self.ask(&["mountpoints"])?;
+        let mounted: Vec<&str> = mounted.iter().filter_map(|line| Some(line.rsplit_once(": ")?.1)).collect();
+        let wanted = mounts.iter().map(|(at, device)| (format!("/weir-root{at}"), device));
+        let wanted = wanted
+            .chain(esps.enumerate().map(|(number, (device, _))| (format!("/weir-esp-{number}"), device)));
+        for (_, device) in wanted.filter(|(at, _)| !mounted.contains(&at.as_str())) {
+            unseen.push(Unseen { what: device.clone(), why: "it could not be mounted".to_owned() });
         }
         Ok(number)
     }
@@ -162,13 +173,9 @@ impl Session {
         self.input = None;
         let mut rest = String::new();
         self.output.read_to_string(&mut rest)?;
-        let mut complaint = String::new();
-        if let Some(mut errors) = self.child.stderr.take() {
-            errors.by_ref().take(64 << 10).read_to_string(&mut complaint)?;
-        }
         match self.child.wait()?.success() {
             true => Ok(()),
-            false => Err(io::Error::other(format!("guestfish: {}", last_line(&complaint)))),
+            false => Err(io::Error::other(format!("guestfish: {}", self.why()))),
         }
     }
 
@@ -200,12 +207,15 @@ impl Session {
     }
 
     fn complaint(&mut self) -> LintError {
-        let mut text = String::new();
-        if let Some(errors) = self.child.stderr.take() {
-            let _ = errors.take(64 << 10).read_to_string(&mut text);
-        }
-        let why = last_line(&text);
-        LintError::NotAnImage(format!("a disk that guestfish cannot open ({why}); {INSTEAD}"))
+        LintError::NotAnImage(format!("a disk that guestfish cannot open ({}); {INSTEAD}", self.why()))
+    }
+
+    /// What it said before it ended.
+    fn why(&mut self) -> String {
+        let said = self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
+        let last = lines.clone().rfind(|line| line.contains("error")).or_else(|| lines.clone().next_back());
+        shown(last.unwrap_or("it said nothing")).chars().take(300).collect()
     }
 }
 
@@ -262,10 +272,15 @@ fn quoted(word: &str) -> String {
     format!("\"{}\"", word.replace('\\', r"\\").replace('"', r#"\""#))
 }
 
-fn last_line(text: &str) -> String {
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let said = lines.clone().rfind(|line| line.contains("error")).or_else(|| lines.clone().next_back());
-    shown(said.unwrap_or("it said nothing")).chars().take(300).collect()
+/// All that is said, of which the last part is kept.
+fn gathered(mut errors: ChildStderr) -> String {
+    const MOST: usize = 64 << 10;
+    let (mut kept, mut piece) = (Vec::new(), [0; 4096]);
+    while let Ok(length @ 1..) = errors.read(&mut piece) {
+        kept.extend_from_slice(piece.get(..length).unwrap_or_default());
+        kept.drain(..kept.len().saturating_sub(MOST));
+    }
+    String::from_utf8_lossy(&kept).into_owned()
 }
 
 /// A new folder that only this user may enter.

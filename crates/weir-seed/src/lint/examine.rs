@@ -37,16 +37,17 @@ pub(super) fn examine(tree: &mut dyn Tree, root: Option<&[u8]>) -> io::Result<Fo
     for rule in RULES {
         let there = look.places(tree, rule.places);
         if let Test::Missing(program) = rule.test {
-            if there.is_empty() && resolve(tree, &known(program))?.is_some() {
+            if there.is_empty() && look.is_there(tree, program) {
                 missing.push(rule);
             }
             continue;
         }
         for place in there {
-            match look.question(tree, rule, &place)? {
-                Some((candidate, Some(content))) => questions.push((candidate, content)),
-                Some((candidate, None)) => sure.push(candidate),
-                None => {}
+            match look.question(tree, rule, &place) {
+                Ok(Some((candidate, Some(content)))) => questions.push((candidate, content)),
+                Ok(Some((candidate, None))) => sure.push(candidate),
+                Ok(None) => {}
+                Err(error) => look.unseen(&place, &error),
             }
         }
     }
@@ -95,6 +96,17 @@ impl Look<'_> {
             }
         }
         places
+    }
+
+    fn is_there(&mut self, tree: &mut dyn Tree, path: &str) -> bool {
+        let place = known(path);
+        match resolve(tree, &place) {
+            Ok(found) => found.is_some(),
+            Err(error) => {
+                self.unseen(&place, &error);
+                false
+            }
+        }
     }
 
     fn unseen(&mut self, place: &Place, error: &io::Error) {
@@ -210,7 +222,7 @@ impl Look<'_> {
     fn makes_host_keys(&mut self, tree: &mut dyn Tree) -> io::Result<bool> {
         let mut wanted = BTreeMap::new();
         for place in self.places(tree, KEY_MAKERS) {
-            if let Some(place) = resolve(tree, &place)? {
+            if let Ok(Some(place)) = resolve(tree, &place) {
                 wanted.insert(place, KEY_MAKER_WORDS.most_bytes());
             }
         }

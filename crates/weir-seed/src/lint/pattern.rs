@@ -37,7 +37,7 @@ impl Expander {
         walk(tree, b"/home/*", Place::root(), &mut expanded);
         homes.extend(expanded.places);
         homes.extend(Place::new(b"/root"));
-        if let Some(passwd) = resolve(tree, &known("/etc/passwd"))?
+        if let Ok(Some(passwd)) = resolve(tree, &known("/etc/passwd"))
             && let Some(text) = content(tree, &passwd, MAX_PASSWD_BYTES)?
         {
             homes.extend(homes_of(&text).take(MAX_HOMES));

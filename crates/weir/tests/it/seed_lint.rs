@@ -153,6 +153,7 @@ fn with_stand_in(root: &TempDir, bin: &TempDir, arguments: &[&str]) -> Output {
         "#!/bin/sh\nwhile read -r first rest; do case \"$first\" in\n\
          echo) echo \"$rest\";;\ninspect-os) echo /dev/sda2;;\n\
          inspect-get-mountpoints) echo '/: /dev/sda2'; echo '/x y: /dev/sda3';;\n\
+         mountpoints) echo '/dev/sda1: /weir-esp-0';;\n\
          list-filesystems) echo '/dev/sda1: vfat'; echo '/dev/sda2: ext4';;\n\
          mount-local) set -- $rest; ln -s '{}' \"$1/weir-root\"; mkdir -p \"$1/weir-esp-0/loader\"; \
          echo seed > \"$1/weir-esp-0/loader/random-seed\";;\nesac; done\n",

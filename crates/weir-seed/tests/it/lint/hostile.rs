@@ -212,3 +212,20 @@ fn disks_of_others_files_are_refused() {
     assert!(made(&["create", "-q", "-f", "qcow2", "-o", "data_file=d.raw", "with-data.qcow2", "1M"]));
     assert!(error(&folder.path().join("with-data.qcow2")).contains("names another file"));
 }
+
+/// Root may look everywhere, so that another user has to.
+#[test]
+fn what_this_user_may_not_see_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let root = bare();
+    put(root.path(), "/etc/ssl/private/x.key", pem());
+    put(root.path(), "/etc/ssh/ssh_host_rsa_key", pem());
+    let closed = root.path().join("etc/ssl/private");
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o000)).unwrap();
+    if fs::read_dir(&closed).is_ok() {
+        testkit::skip!("is run as root");
+    }
+    let found = look(root.path());
+    assert_eq!(ids(&found), ["key.ssh-host"]);
+    assert_eq!(found.unseen[0].what, "/etc/ssl/private");
+}
