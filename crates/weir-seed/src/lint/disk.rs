@@ -38,7 +38,7 @@ pub(super) struct Disk {
 
 /// Ends an answer. Nothing that guestfish says by itself is this.
 const MARK: &str = "weir-seed-lint:done";
-const INSTEAD: &str = "or mount it and look at the folder, or make a tar of it";
+const INSTEAD: &str = "mount it and look at the folder instead, or make a tar of it";
 
 impl Disk {
     pub(super) fn open(path: &Path, format: Format, access: Access) -> Result<Self, LintError> {

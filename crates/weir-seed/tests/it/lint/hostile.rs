@@ -229,3 +229,33 @@ fn what_this_user_may_not_see_is_told() {
     assert_eq!(ids(&found), ["key.ssh-host"]);
     assert_eq!(found.unseen[0].what, "/etc/ssl/private");
 }
+
+proptest::proptest! {
+    /// An archive with some of its bytes changed is read or is an error, and never more.
+    #[test]
+    fn archives_of_any_bytes_are_read_within_bounds(
+        changes in proptest::collection::vec((0usize..6144, proptest::prelude::any::<u8>()), 0..24),
+        fix_sums in proptest::prelude::any::<bool>(),
+    ) {
+        let mut builder = tar::Builder::new(Vec::new());
+        for name in ["etc/passwd".to_owned(), "usr/".to_owned() + &"n".repeat(150)] {
+            let mut header = header("x", tar::EntryType::Regular, 5);
+            builder.append_data(&mut header, name, &b"hello"[..]).unwrap();
+        }
+        let mut bytes = builder.into_inner().unwrap();
+        for (at, byte) in changes {
+            if let Some(changed) = bytes.get_mut(at) {
+                *changed = byte;
+            }
+        }
+        for block in bytes.chunks_exact_mut(512).filter(|block| fix_sums && block[257..262] == *b"ustar") {
+            let mut header = tar::Header::from_byte_slice(block).clone();
+            header.set_cksum();
+            block.copy_from_slice(header.as_bytes());
+        }
+        if let Err(error) = check_archive(&bytes) {
+            proptest::prop_assert_ne!(error.to_string(), "a copy is not the same");
+        }
+        weir_seed::lint::check_content(&bytes);
+    }
+}
