@@ -42,6 +42,10 @@ pub(crate) const TEST: &[Package] = &[
     package("node", "nodejs"), // runs the provider that openid-connect asks
     package("npm", "npm"),     // fetches it
     package("/usr/lib/systemd/systemd", "systemd"), // the sandbox that weir-feed is tested in
+    // The Ansible collection, and the hosts that it is run on:
+    package("ansible-playbook", "ansible-core"),
+    package("/usr/sbin/sshd", "openssh-server"),
+    package("ssh", "openssh-client"),
 ];
 
 /// For `cargo xtask bench proxy`.

@@ -26,6 +26,7 @@ mod mtls_auth;
 mod oauth2;
 mod openid_connect;
 mod operation;
+mod seed_ansible;
 mod session;
 mod streaming;
 mod support;
