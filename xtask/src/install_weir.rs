@@ -5,6 +5,7 @@
 //! PREFIX/share/man/man1/weir*.1
 //! PREFIX/share/bash-completion/completions/weir, zsh/site-functions/_weir, fish/vendor_completions.d/weir.fish
 //! PREFIX/lib/systemd/system/weir-seed-*.service, weir-seed-*.socket
+//! /etc/weir/seed.conf.example
 //! ```
 //!
 //! Manual pages and completions are made by the program itself, so they are of the program that is installed.
@@ -54,10 +55,11 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         return as_root("install", &args.prefix, &program);
     }
     let prefix = std::path::absolute(&args.prefix)?;
-    let within = match &args.destdir {
-        Some(destdir) => destdir.join(prefix.strip_prefix("/").unwrap_or(&prefix)),
-        None => prefix.clone(),
+    let place = |folder: &Path| match &args.destdir {
+        Some(destdir) => destdir.join(folder.strip_prefix("/").unwrap_or(folder)),
+        None => folder.to_owned(),
     };
+    let within = place(&prefix);
     let bin = folder(&within.join("bin"))?.join("weir");
     install::put(&program, &bin, 0o755)?;
     process::check(Command::new("strip").arg(&bin))?;
@@ -68,6 +70,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         install::write(&to, &said(&program, &["completions", shell])?)?;
     }
     units(&within.join("lib/systemd/system"), &prefix.join("bin"))?;
+    let example = folder(&place(Path::new("/etc/weir")))?.join("seed.conf.example");
+    install::put(&workspace::root().join("packaging/weir-seed/seed.conf"), &example, 0o644)?;
     println!("installed {}", bin.display());
     Ok(ExitCode::SUCCESS)
 }

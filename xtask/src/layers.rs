@@ -18,6 +18,7 @@ pub(crate) struct Args {}
 /// The crates in the order of dependency: each may use those above it, none below.
 const ORDER: &[&str] = &[
     "weir-kernel",
+    "weir-report",
     "weir-mint",
     "weir-doctor",
     "weir-assess",
@@ -66,6 +67,7 @@ const IMPURE: &[&str] =
 /// The crates of plain data and pure logic, with what each may have of the above all the same.
 const PURE: &[(&str, &[&str])] = &[
     ("weir-kernel", &[]),
+    ("weir-report", &[]),
     ("weir-mint", &[]),
     ("weir-doctor", &[]),
     ("weir-assess", &[]),

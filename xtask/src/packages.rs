@@ -42,6 +42,29 @@ pub(crate) const TEST: &[Package] = &[
     package("node", "nodejs"), // runs the provider that openid-connect asks
     package("npm", "npm"),     // fetches it
     package("/usr/lib/systemd/systemd", "systemd"), // the sandbox that weir-feed is tested in
+    package("pollinate", "pollinate"), // the client that seeds are served to
+    package("xxd", "xxd"),     // which pollinate needs
+    // Those that read what weir seed new writes:
+    package("/usr/lib/python3/dist-packages/cloudinit/user_data.py", "cloud-init"),
+    package("ignition-validate", "ignition"),
+    package("isoinfo", "genisoimage"),
+    package("xorriso", "xorriso"),
+    // Hosts that get seeds over ssh, whoever's login shell it is:
+    package("/usr/sbin/sshd", "openssh-server"),
+    package("ssh", "openssh-client"),
+    package("openssl", "openssl"), // servers of TLS whose keys are compared
+    package("busybox", "busybox"),
+    package("fish", "fish"),
+    package("tcsh", "tcsh"),
+    package("zsh", "zsh"),
+    package("mksh", "mksh"),
+    package("script", "bsdutils"), // a terminal for what is shown on one
+    // Images that `weir seed lint` looks at:
+    package("xz", "xz-utils"),
+    package("zstd", "zstd"),
+    package("qemu-img", "qemu-utils"),
+    // The Ansible collection, and the hosts that it is run on:
+    package("ansible-playbook", "ansible-core"),
 ];
 
 /// For `cargo xtask bench proxy`.
@@ -78,6 +101,9 @@ pub(crate) const BENCH_LUA: &[Package] = &[
 /// For `cargo xtask bench assess`.
 pub(crate) const BENCH_ASSESS: &[Package] =
     &[package("/usr/bin/time", "time"), package("rngtest", "rng-tools5"), package("ent", "ent")];
+
+/// For `cargo xtask bench seed`.
+pub(crate) const BENCH_SEED: &[Package] = &[package("/usr/bin/time", "time")];
 
 /// For `cargo xtask bench feed`.
 pub(crate) const BENCH_FEED: &[Package] =

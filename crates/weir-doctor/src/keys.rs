@@ -56,8 +56,9 @@ fn names(keys: &[&KnownKey]) -> String {
     and(&keys.iter().map(|key| key.path.clone()).collect::<Vec<_>>())
 }
 
-/// Keys made in this boot before the generator was ready.
-fn early(host: &Host) -> Option<Finding> {
+/// Keys made in this boot before the generator was ready. `None`: that cannot be told, since it is not known when it was.
+#[must_use]
+pub fn early_keys(host: &Host) -> Option<Vec<&KnownKey>> {
     let booted = *host.kernel.booted.as_ref().ok()?;
     let until = match (&host.readiness.ready, &host.readiness.after_boot) {
         (Ok(false), _) => i64::MAX,
@@ -67,10 +68,11 @@ fn early(host: &Host) -> Option<Finding> {
     let too_early = |key: &&KnownKey| {
         key.kind != KeyKind::Identity && modified(key).is_some_and(|made| (booted..until).contains(&made))
     };
-    let keys: Vec<&KnownKey> = host.keys.iter().filter(too_early).collect();
-    if keys.is_empty() {
-        return None;
-    }
+    Some(host.keys.iter().filter(too_early).collect())
+}
+
+fn early(host: &Host) -> Option<Finding> {
+    let keys = early_keys(host).filter(|keys| !keys.is_empty())?;
     let ready = host.readiness.after_boot.as_ref();
     let ready = ready
         .map_or("it is not ready yet".to_owned(), |at| format!("it was ready {} after boot", seconds(*at)));

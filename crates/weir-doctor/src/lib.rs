@@ -17,6 +17,7 @@
 //!
 //! Absent on purpose: judging random bytes by their looks. Healthy-looking bytes prove nothing.
 
+mod arrivals;
 mod daemons;
 mod kernel;
 mod keys;
@@ -32,9 +33,11 @@ mod weir_feed;
 
 use weir_kernel::host::Host;
 
+pub use keys::early_keys;
 pub use probe::{Phase, Probe, ProbeFailure, SLOW};
-pub use report::{Finding, Report, SCHEMA, Section, SectionName, Summary, Unseen, Verdict};
-pub use text::{Style, text};
+pub use report::{ArrivedSeed, Finding, Report, SCHEMA, Section, SectionName, Summary, Unseen, Verdict};
+pub use text::text;
+pub use weir_report::Style;
 
 /// Judges a host.
 #[must_use]
@@ -44,12 +47,18 @@ pub fn examine(host: &Host) -> Report {
         Section { name: SectionName::Kernel, findings: kernel::findings(host, &mut unseen) },
         Section { name: SectionName::Sources, findings: sources::findings(host, &mut unseen) },
         Section { name: SectionName::Virtualization, findings: virtualization::findings(host, &mut unseen) },
-        Section { name: SectionName::Seeds, findings: seeds::findings(host, &mut unseen) },
+        Section { name: SectionName::Seeds, findings: seeds(host, &mut unseen) },
         Section { name: SectionName::Daemons, findings: daemons::findings(host) },
         Section { name: SectionName::Keys, findings: keys::findings(host, &mut unseen) },
         Section { name: SectionName::Waiting, findings: waiting::findings(host, &mut unseen) },
     ];
     Report::new(Summary::of(host), sections, unseen)
+}
+
+fn seeds(host: &Host, unseen: &mut Vec<Unseen>) -> Vec<Finding> {
+    let mut findings = seeds::findings(host, unseen);
+    findings.extend(arrivals::findings(host, unseen));
+    findings
 }
 
 /// Judges a host together with a connection that was tried from it.

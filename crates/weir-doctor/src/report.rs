@@ -5,26 +5,12 @@
 
 use serde::Serialize;
 use weir_kernel::Way;
-use weir_kernel::host::{Accounting, Host, Hypervisor, Unknown};
+use weir_kernel::host::{Accounting, Arrival, Host, Hypervisor, Unknown};
+
+pub use weir_report::Verdict;
 
 /// The schema of the JSON form.
 pub const SCHEMA: &str = "weir.doctor/1";
-
-/// How a finding is to be taken, from harmless to grave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Verdict {
-    /// As it should be.
-    Ok,
-    /// Worth knowing; nothing is wrong.
-    Note,
-    /// Something is wrong, or will be.
-    Warning,
-    /// Secrets are at risk.
-    Critical,
-    /// The question could not be answered. Only of a whole report.
-    Unknown,
-}
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -169,6 +155,47 @@ pub struct Summary {
     pub container: Option<String>,
     /// How often the kernel noticed that the machine was cloned or restored.
     pub forks: Option<u64>,
+    /// The seeds that `weir seed` brought in this boot, oldest first.
+    pub arrivals: Option<Vec<ArrivedSeed>>,
+}
+
+/// A seed that `weir seed` brought.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ArrivedSeed {
+    /// When, in seconds since 1970, by the clock of that time.
+    pub at: i64,
+    /// When, in seconds since the boot.
+    pub after_boot_seconds: f64,
+    /// By which way: `push`, `fetch`, `file`, `pipe`.
+    pub way: String,
+    /// From where, as far as it was known.
+    pub from: String,
+    /// How many bytes were mixed in.
+    pub bytes: u32,
+    /// How many bits were credited.
+    pub credited_bits: u32,
+    /// Whether the generator was ready before.
+    pub ready_before: bool,
+    /// Whether it was afterwards.
+    pub ready_after: bool,
+    /// Whether the kernel took a new key at once.
+    pub reseeded: bool,
+}
+
+impl ArrivedSeed {
+    fn of(arrival: &Arrival) -> Self {
+        Self {
+            at: arrival.at,
+            after_boot_seconds: arrival.since_boot.as_secs_f64(),
+            way: arrival.way.clone(),
+            from: arrival.from.clone(),
+            bytes: arrival.bytes,
+            credited_bits: arrival.credited_bits,
+            ready_before: arrival.ready_before,
+            ready_after: arrival.ready_after,
+            reseeded: arrival.reseeded,
+        }
+    }
 }
 
 impl Summary {
@@ -203,6 +230,7 @@ impl Summary {
                 .ok()
                 .map(|found| named(found.map(|container| container.manager))),
             forks: host.log.as_ref().ok().map(|log| log.facts.forks.len() as u64),
+            arrivals: host.arrivals.as_ref().ok().map(|all| all.iter().map(ArrivedSeed::of).collect()),
         }
     }
 }

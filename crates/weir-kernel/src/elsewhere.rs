@@ -4,6 +4,8 @@
 //! The contract of a draw is the same: right bytes or an error, and nothing weaker in between. Those systems seed their
 //! generators before any program runs, so a draw never waits. Draws are not counted.
 
+#![cfg_attr(target_os = "linux", allow(unreachable_pub, reason = "for its own tests here, public elsewhere"))]
+
 use zeroize::Zeroize;
 
 use crate::{Error, Purpose};

@@ -4,6 +4,7 @@ use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, Zeroizing};
 
 /// Fresh bytes for one machine. Does not print, is erased when dropped.
@@ -90,6 +91,13 @@ impl Seed {
         text
     }
 
+    /// The SHA-256 of the bytes, as hexadecimal digits: who has kept it can say later which seed a machine got, and it
+    /// tells nothing of one of 256 bits or more.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        Sha256::digest(self.expose()).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// Parses standard base64, with white space anywhere.
     ///
     /// # Errors
@@ -137,6 +145,8 @@ mod tests {
         assert_eq!(seed.base64().as_str(), "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
         assert_eq!(seed.hex().as_str(), "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f");
         assert_eq!(format!("{seed:?}"), "Seed(32 bytes)");
+        // Of `printf` and `sha256sum`.
+        assert_eq!(seed.fingerprint(), "630dcd2966c4336691125448bbb25b4ff412a49c732db2c8abc1b8581bd710dd");
         let folded = format!("{}\n {}\n", &seed.base64()[..20], &seed.base64()[20..]);
         assert_eq!(Seed::from_base64(&folded), Some(Ok(seed)));
         assert_eq!(Seed::from_base64("no base64!"), None);

@@ -10,9 +10,11 @@ use std::io::{self, Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::str::FromStr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
 
 /// A host as its user names it: `[user@]host[:port]`, `[user@][address]:port`, or an alias of ssh's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -174,6 +176,12 @@ pub enum SshError {
 const OWN_FAILURE: i32 = 255;
 /// So much of standard error is kept.
 const MOST_MESSAGE: usize = 4096;
+/// How long an ended ssh's standard error is waited for: only where something that it left behind holds it open.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// What a user's configuration may ask for that this use of ssh cannot do, or that is nobody's business here: it forwards
+/// nothing, and the command is ours.
+const OURS: &[&str] =
+    &["-T", "-x", "-a", "-o", "BatchMode=yes", "-o", "ClearAllForwardings=yes", "-o", "RemoteCommand=none"];
 
 impl Ssh {
     /// Runs a command of the far end's shell, gives it `input`, and reads at most `most` bytes from it.
@@ -181,40 +189,43 @@ impl Ssh {
     /// # Errors
     /// [`SshError`].
     pub fn run(&self, host: &Host, command: &str, input: &[u8], most: usize) -> Result<Answer, SshError> {
+        self.talk(self.start(host, command)?, input, most)
+    }
+
+    /// The same with a program that was started with pipes. It ends with this call.
+    pub(crate) fn talk(&self, mut child: Child, input: &[u8], most: usize) -> Result<Answer, SshError> {
         let until = Instant::now() + self.limit;
-        let mut child = self.start(host, command)?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(mut stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err(io::Error::other("no pipes").into());
         };
-        let (said, hear) = mpsc::channel();
-        thread::scope(|scope| {
-            // Whoever does not read its input says by its status why.
-            scope.spawn(move || stdin.write_all(input).and_then(|()| stdin.flush()));
-            let errors = scope.spawn(move || read_end(stderr));
-            scope.spawn(move || said.send(read_most(stdout, most)));
-            let output = hear.recv_timeout(until.saturating_duration_since(Instant::now()));
-            let status = match output {
-                Ok(Ok(Some(_))) => wait_until(&mut child, until),
-                _ => Ok(None),
-            };
-            // Without this the threads above would wait for ever; on a child that has ended it does nothing.
-            let _ = child.kill();
-            let _ = child.wait();
-            let message = line_of(&errors.join().unwrap_or_default());
-            match (output, status?) {
-                (Ok(Ok(Some(output))), Some(status)) => answer(status, output, message),
-                (Ok(Ok(None)), _) => Err(SshError::TooLong(most)),
-                (Ok(Err(error)), _) => Err(error.into()),
-                _ => Err(SshError::Late(self.limit)),
-            }
-        })
+        let input = Zeroizing::new(input.to_vec());
+        // Whoever does not read its input says by its status why.
+        let fed = in_background(move || stdin.write_all(&input).and_then(|()| stdin.flush()));
+        let said = in_background(move || read_end(stderr));
+        let output = wait_for(&in_background(move || read_most(stdout, most)), until);
+        let status = match output {
+            Some(Ok(Some(_))) => wait_until(&mut child, until),
+            _ => Ok(None),
+        };
+        // On a child that has ended it does nothing. What the child left behind may hold its pipes open for ever; the
+        // threads that wait for that are not waited for.
+        let _ = child.kill();
+        let _ = child.wait();
+        drop(fed);
+        let message = line_of(&wait_for(&said, Instant::now() + LAST_WORDS).unwrap_or_default());
+        match (output, status?) {
+            (Some(Ok(Some(output))), Some(status)) => answer(status, output, message),
+            (Some(Ok(None)), _) => Err(SshError::TooLong(most)),
+            (Some(Err(error)), _) => Err(error.into()),
+            _ => Err(SshError::Late(self.limit)),
+        }
     }
 
     fn start(&self, host: &Host, command: &str) -> Result<Child, SshError> {
         let mut ssh = Command::new(&self.program);
-        ssh.args(&self.arguments).args(["-T", "-o", "BatchMode=yes", "-o"]);
-        ssh.arg(format!("ConnectTimeout={}", self.connect.as_secs().max(1)));
+        ssh.args(&self.arguments).args(OURS);
+        ssh.arg("-o").arg(format!("ConnectTimeout={}", self.connect.as_secs().max(1)));
         if let Some(port) = host.port {
             ssh.args(["-p", &port.to_string()]);
         }
@@ -239,6 +250,17 @@ fn answer(status: ExitStatus, output: Vec<u8>, message: String) -> Result<Answer
     }
 }
 
+/// Does something that may never end, in a thread of its own.
+fn in_background<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Receiver<T> {
+    let (said, hear) = mpsc::channel();
+    thread::spawn(move || said.send(work()));
+    hear
+}
+
+fn wait_for<T>(hear: &Receiver<T>, until: Instant) -> Option<T> {
+    hear.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
+}
+
 /// All of it, or `None` if it is longer than `most`.
 fn read_most(pipe: impl Read, most: usize) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
@@ -258,15 +280,20 @@ fn read_end(mut pipe: impl Read) -> Vec<u8> {
     kept
 }
 
-/// What a terminal and a log can bear: one line, without control characters.
+/// What a terminal and a log can bear: one line, without control characters and those that turn the direction of text.
 fn line_of(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let lines: Vec<String> = text
         .lines()
-        .map(|line| line.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned())
+        .map(|line| line.chars().filter(|c| is_fit(*c)).collect::<String>().trim().to_owned())
         .filter(|line| !line.is_empty())
         .collect();
     lines.join("; ")
+}
+
+fn is_fit(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Waits for a child whose pipe is closed already, which is about to end.
@@ -376,6 +403,13 @@ mod tests {
         let (_dir, ssh) = here(Duration::from_millis(200));
         assert!(matches!(ssh.run(&host, "exec sleep 60", &[], 100), Err(SshError::Late(_))));
         assert!(matches!(ssh.run(&host, "exec >&-; exec sleep 60", &[], 100), Err(SshError::Late(_))));
+        // What outlives ssh and holds its pipes does not hold us.
+        assert!(matches!(ssh.run(&host, "sleep 20; true", &[], 100), Err(SshError::Late(_))));
+        let (_dir, ssh) = here(Duration::from_secs(30));
+        let started = Instant::now();
+        let answer = ssh.run(&host, "sleep 20 >/dev/null & echo done", &[], 100).unwrap();
+        assert_eq!(answer.output, b"done\n");
+        assert!(started.elapsed() < Duration::from_secs(15));
     }
 
     #[test]

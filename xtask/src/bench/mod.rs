@@ -4,7 +4,7 @@
 //! ([`randomness`]); `lua` does that in LuaJIT ([`lua`]); `routes` compares a hundred thousand routes with a hundred
 //! ([`routes`]); `auth` compares authentication plugins, and many consumers with few ([`auth`]); `assess` times the tests
 //! of randomness beside the tools that people use ([`assess`]); `feed` boots guests to compare the daemons that feed their
-//! kernels ([`feed`]). Every number is printed with what speaks against it: how far the rounds were apart, and what else
+//! kernels ([`feed`]); `seed` times the search for primes that RSA keys have in common ([`seed`]). Every number is printed with what speaks against it: how far the rounds were apart, and what else
 //! used the machine meanwhile.
 
 mod assess;
@@ -20,6 +20,7 @@ mod proxy;
 mod randomness;
 mod report;
 mod routes;
+mod seed;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -90,6 +91,7 @@ enum What {
     Auth,
     Assess,
     Feed,
+    Seed,
     All,
 }
 
@@ -130,6 +132,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     }
     if wanted(What::Feed) && !args.profile {
         feed::run(args)?;
+    }
+    if wanted(What::Seed) && !args.profile {
+        seed::run(args)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -59,6 +59,8 @@ const IN_PLACE: &[(&str, &str)] = &[
     ("crates/weir-entropy/", "noise sources are read here, as sources and never as randomness"),
     ("crates/weir-feed/", "it feeds the pool behind the door, and names its files"),
     ("crates/weir-doctor/", "its verdicts speak of devices by name"),
+    ("crates/weir-seed/tests/", "seeds are written to the devices of hosts, and nothing is drawn from them"),
+    ("crates/weir/tests/it/seed_", "the same"),
     ("bench/", "measures the other doors beside ours"),
     ("xtask/src/lint/doors.rs", "this list"),
 ];

@@ -21,7 +21,6 @@ use super::machine::{self, Machine};
 use crate::TempDir;
 
 const SUITE: &str = "bookworm";
-const MIRROR: &str = "http://deb.debian.org/debian";
 /// python3-cffi-backend: debootstrap does not see that cloud-init's libraries need it.
 const PACKAGES: &str = "systemd-sysv,udev,dbus,iproute2,python3-cffi-backend,cloud-init,linux-image-cloud-amd64,\
                         initramfs-tools,zstd,openssh-server,ca-certificates";
@@ -92,7 +91,7 @@ impl Cloud {
             fs::create_dir_all(&self.0).map_err(|error| error.to_string())?;
             let include = format!("--include={PACKAGES}");
             let arguments = ["--variant=minbase", &include, SUITE];
-            run(Command::new("debootstrap").args(arguments).arg(&tree).arg(MIRROR))?;
+            run(Command::new("debootstrap").args(arguments).arg(&tree))?;
         }
         prepare(&tree).map_err(|error| error.to_string())?;
         for (name, pattern) in [("vmlinuz", "vmlinuz-"), ("initrd", "initrd.img-")] {
@@ -217,7 +216,10 @@ fn prepare(tree: &Path) -> io::Result<()> {
             fs::remove_file(entry.path())?;
         }
     }
-    let _ = fs::remove_file(tree.join("var/lib/systemd/random-seed"));
+    // systemd takes the second for a machine without an id.
+    for file in ["var/lib/systemd/random-seed", "var/lib/dbus/machine-id"] {
+        let _ = fs::remove_file(tree.join(file));
+    }
     for cache in ["var/cache/apt/archives", "var/lib/apt/lists"] {
         let _ = fs::remove_dir_all(tree.join(cache));
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use weir_doctor::{
     Finding, Phase, Probe, ProbeFailure, Report, Style, Verdict, examine, examine_with_probe, text,
 };
-use weir_kernel::host::{Daemon, Fact, Host, Process, Root, Unknown};
+use weir_kernel::host::{Accounting, Arrival, Daemon, Fact, Host, Process, Root, Unknown};
 
 fn host(name: &str) -> Host {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../weir-kernel/testdata/hosts").join(name);
@@ -410,4 +410,77 @@ fn a_seed_that_came_with_the_image_is_no_source() {
     let report = examine(&host("baked-image"));
     assert!(!finding(&report, "sources.boot").what.contains("seed file"));
     assert!(finding(&report, "seeds.file").what.contains("older than this instance"));
+}
+
+#[test]
+fn seeds_that_arrived_are_told_and_those_not_felt_yet_are_noted() {
+    let arrival = |after_boot: u64, reseeded| Arrival {
+        at: 1_700_000_000,
+        since_boot: Duration::from_secs(after_boot),
+        way: "push".to_owned(),
+        from: "192.0.2.7".to_owned(),
+        bytes: 64,
+        credited_bits: 0,
+        ready_before: true,
+        ready_after: true,
+        reseeded,
+    };
+    let mut host = host("bare-metal");
+    let now = host.kernel.uptime.clone().unwrap().as_secs();
+    let unfelt = |host: &Host| verdict(host, "seeds.arrived-unfelt");
+    assert_eq!(verdict(&host, "seeds.arrived"), None);
+    assert_eq!(examine(&host).host.arrivals, Some(Vec::new()));
+
+    host.arrivals = Ok(vec![arrival(3, true), arrival(now, true)]);
+    let report = examine(&host);
+    let told = finding(&report, "seeds.arrived");
+    assert_eq!(told.verdict, Verdict::Ok);
+    assert!(
+        told.what.starts_with("2 seeds arrived") && told.what.contains("64 bytes by push from 192.0.2.7"),
+        "{told:?}"
+    );
+    assert!(told.why.contains("not credited"), "{told:?}");
+    assert_eq!(report.host.arrivals.as_ref().unwrap()[0].after_boot_seconds, 3.0);
+    assert_eq!(unfelt(&host), None);
+
+    host.arrivals = Ok(vec![arrival(3, false), arrival(now - 59, false)]);
+    assert_eq!(unfelt(&host), Some(Verdict::Note));
+    host.arrivals.as_mut().unwrap()[1].since_boot -= Duration::from_secs(2);
+    assert_eq!(unfelt(&host), None, "the kernel has taken a key of its own since");
+    host.pool.accounting = Ok(Accounting::Estimate4096);
+    assert_eq!(unfelt(&host), Some(Verdict::Note), "an old kernel need not have");
+    host.arrivals.as_mut().unwrap().push(arrival(now, true));
+    assert_eq!(unfelt(&host), None, "felt with the one after it");
+
+    let mut first = arrival(3, true);
+    (first.credited_bits, first.ready_before) = (512, false);
+    host.arrivals = Ok(vec![first]);
+    let report = examine(&host);
+    assert!(finding(&report, "seeds.arrived").why.ends_with("asked for that, and made the generator ready."));
+    host.arrivals = Err(Unknown::Denied);
+    let report = examine(&host);
+    assert_eq!(report.host.arrivals, None);
+    assert!(report.unseen.iter().any(|unseen| unseen.what.contains("seeds arrived")));
+    let mut container = self::host("container");
+    container.arrivals = Ok(vec![arrival(3, true)]);
+    assert_eq!(verdict(&container, "seeds.arrived"), Some(Verdict::Ok));
+}
+
+#[test]
+fn cloud_inits_seed_is_told_with_its_time_and_never_with_credit() {
+    let mut host = host("baked-image");
+    assert_eq!(verdict(&host, "seeds.cloud-init"), None);
+    let booted = *host.kernel.booted.as_ref().unwrap();
+    let mut told = |at: i64| {
+        host.cloud.as_mut().unwrap().seeded = Ok(at);
+        let report = examine(&host);
+        let finding = finding(&report, "seeds.cloud-init");
+        assert_eq!(finding.verdict, Verdict::Ok);
+        assert!(finding.why.contains("not credited"));
+        finding.what.clone()
+    };
+    assert!(told(booted + 90).ends_with("in this boot, 90 s after it began"));
+    assert!(told(booted - 90).ends_with("in an earlier boot"));
+    told(i64::MIN);
+    told(i64::MAX);
 }

@@ -21,7 +21,7 @@ pub struct Arrival {
     pub at: i64,
     /// When, after the boot, in whole milliseconds.
     pub since_boot: Duration,
-    /// By which way: `push`, `fetch`, `file`. A word.
+    /// By which way: `push`, `fetch`, `file`, `pipe`. A word.
     pub way: String,
     /// From where, as far as the receiving end knows: an address, a server, a file. Never a blank.
     pub from: String,
@@ -41,6 +41,9 @@ impl Arrival {
     /// Parses a line; `None` for what is none.
     #[must_use]
     pub fn parse(line: &str) -> Option<Self> {
+        if line.chars().any(char::is_control) {
+            return None;
+        }
         let mut words = line.split(' ');
         let mut next = || words.next();
         let arrival = Self {
@@ -163,6 +166,7 @@ mod tests {
         {
             assert_eq!(parse(text), []);
         }
+        assert_eq!(Arrival::parse("7 2345 push \x1b[2J 64 0 no yes yes"), None);
         let torn = format(&[example(1), example(2)]);
         assert_eq!(parse(&torn[..torn.len() - 3]), [example(1)]);
     }

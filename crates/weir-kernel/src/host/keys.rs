@@ -111,6 +111,9 @@ pub struct CloudInstance {
     pub previous: Option<String>,
     /// When cloud-init first saw the current one, in seconds since 1970.
     pub since: Fact<i64>,
+    /// When the step that mixes in the seed of the instance's data (`seed_random`) ran for the current one, in seconds since
+    /// 1970. Whether there was a seed in the data is not looked at.
+    pub seeded: Fact<i64>,
 }
 
 pub(super) fn cloud_instance(root: &Root) -> Fact<CloudInstance> {
@@ -121,5 +124,7 @@ pub(super) fn cloud_instance(root: &Root) -> Fact<CloudInstance> {
     let previous = previous.filter(|id| !id.is_empty() && id != "NO_PREVIOUS_INSTANCE_ID" && *id != current);
     // Written once, when the instance was first seen.
     let since = root.meta("/var/lib/cloud/data/previous-instance-id").map(|meta| meta.modified);
-    Ok(CloudInstance { current, previous, since })
+    // Written when the step is done; an instance has it once.
+    let seeded = root.meta("/var/lib/cloud/instance/sem/config_seed_random").map(|meta| meta.modified);
+    Ok(CloudInstance { current, previous, since, seeded })
 }

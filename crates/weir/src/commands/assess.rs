@@ -8,7 +8,6 @@
 
 mod input;
 mod judge;
-mod progress;
 mod restart;
 mod rngtest;
 mod text;

@@ -12,6 +12,7 @@ mod doctor;
 mod manual;
 #[cfg(feature = "host")]
 mod mint;
+mod progress;
 mod seed;
 #[cfg(feature = "host")]
 mod start;

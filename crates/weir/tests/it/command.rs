@@ -36,7 +36,7 @@ pub(crate) fn with_getrandom(error: &str, arguments: &str) -> Option<Output> {
 fn every_command_has_a_manual_page_and_completions() {
     let folder = testkit::TempDir::new();
     stdout(&format!("manual {}", folder.path().display()));
-    let page = |name: &str| std::fs::read_to_string(folder.join(&format!("{name}.1"))).unwrap();
+    let page = |name: &str| std::fs::read_to_string(folder.join(format!("{name}.1"))).unwrap();
     for name in ["weir", "weir-start", "weir-mint-token", "weir-seed"] {
         let page = page(name);
         assert!(page.contains(&format!(".TH {name} 1")) && page.contains(".SH SYNOPSIS"), "{name}: {page}");

@@ -13,8 +13,8 @@ use weir_assess::sp800_90b::{self, Assessment, Done, IidAssessment, Samples};
 use weir_assess::verdict::{Named, Verdict, judge};
 
 use super::input::{Input, Packer};
-use super::progress::Progress;
 use super::{Args, EntArgs, Failure, TestArgs};
+use crate::commands::progress::Progress;
 
 /// Samples that SP 800-90B wants, and that are taken of a source, or where SP 800-90B is one of four suites.
 pub(super) const SAMPLES: u64 = sp800_90b::ADVISED_SAMPLES as u64;

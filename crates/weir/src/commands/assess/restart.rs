@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use weir_assess::sp800_90b::{self, Assessment, Done, RestartAssessment, Samples};
 
 use super::input::Input;
-use super::progress::Progress;
 use super::{FOUND, Failure};
+use crate::commands::progress::Progress;
 
 /// Samples of a restart matrix, and one to see that there are too many.
 const MOST: usize = 1_000_001;

@@ -11,12 +11,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rustls::client::WebPkiServerVerifier;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, GetRandomFailed, SecureRandom, aws_lc_rs};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, RootCertStore};
 use weir_doctor::{Phase, Probe, ProbeFailure};
-use weir_kernel::Purpose;
+use weir_seed::tls::{self, Judge, Shown};
 
 /// Where to connect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,17 +184,13 @@ fn resolve(target: &Target) -> Result<Vec<SocketAddr>, String> {
 }
 
 fn prepare(target: &Target, certificate: Arc<Mutex<Option<String>>>) -> Result<ClientConnection, String> {
-    let provider = Arc::new(CryptoProvider { secure_random: &Kernel, ..aws_lc_rs::default_provider() });
+    // Draws from the kernel, so that the probe waits for it as others would.
+    let provider = tls::provider();
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let checker = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build();
-    let verifier = Noting { checker: checker.ok(), provider: Arc::clone(&provider), certificate };
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| error.to_string())?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+    let noting = Noting { checker: checker.ok(), certificate };
+    let config = tls::config(provider, noting).map_err(|error| error.to_string())?;
     ClientConnection::new(Arc::new(config), target.server_name()?).map_err(|error| error.to_string())
 }
 
@@ -212,70 +207,28 @@ fn handshake(
     Ok(())
 }
 
-/// The kernel's generator for what rustls draws itself, so that the probe waits for it as others would.
-#[derive(Debug)]
-struct Kernel;
-
-impl SecureRandom for Kernel {
-    fn fill(&self, buf: &mut [u8]) -> Result<(), GetRandomFailed> {
-        weir_kernel::fill_for(Purpose::Tls, buf).map_err(|_| GetRandomFailed)
-    }
-}
-
-/// Checks a certificate, notes what is wrong with it, and goes on. Signatures of the handshake must be right.
+/// Checks a certificate, notes what is wrong with it, and goes on.
 #[derive(Debug)]
 struct Noting {
     /// `None` where this host trusts nobody.
     checker: Option<Arc<WebPkiServerVerifier>>,
-    provider: Arc<CryptoProvider>,
     certificate: Arc<Mutex<Option<String>>>,
 }
 
-impl ServerCertVerifier for Noting {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
+impl Judge for Noting {
+    fn judge(&self, shown: &Shown<'_>) -> Result<(), rustls::Error> {
+        let Shown { certificate, intermediates, name, ocsp_response, now } = shown;
         let wrong = match &self.checker {
             None => Some("this host has no list of trusted authorities".to_owned()),
-            Some(checker) => {
-                let checked =
-                    checker.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-                checked.err().map(|error| error.to_string())
-            }
+            Some(checker) => checker
+                .verify_server_cert(certificate, intermediates, name, ocsp_response, *now)
+                .err()
+                .map(|error| error.to_string()),
         };
         if let Ok(mut noted) = self.certificate.lock() {
             *noted = wrong;
         }
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        Ok(())
     }
 }
 

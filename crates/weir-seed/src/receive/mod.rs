@@ -4,6 +4,8 @@
 //! felt at the kernel's next own one. The kernel's answer is kept apart from the act: a seed that was mixed in is
 //! mixed in, whatever fails afterwards.
 
+mod input;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -12,8 +14,13 @@ use std::time::Duration;
 
 use weir_kernel::clock;
 use weir_kernel::host::arrivals;
-use weir_kernel::host::{Arrival, arrivals::MAX_BYTES};
+use weir_kernel::host::{Arrival, Host, arrivals::MAX_BYTES};
 use weir_kernel::ioctl::{Pool, PoolError, Sample};
+use weir_kernel::{Generation, Signal};
+
+use crate::record::Record;
+
+pub use input::{InputError, read_file, read_stdin};
 
 /// What became of a seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +38,28 @@ pub struct Given {
 }
 
 impl Given {
+    /// What is answered to whoever brought it. `early_keys`: those that were made too early, where that can be told.
+    #[must_use]
+    pub fn record(&self, host: &Host, generation: Generation, early_keys: Option<Vec<String>>) -> Record {
+        Record {
+            by: concat!("weir ", env!("CARGO_PKG_VERSION")).to_owned(),
+            host: host.kernel.hostname.clone().ok(),
+            kernel: host.kernel.release.clone().ok(),
+            boot_id: host.kernel.boot_id.clone().ok(),
+            generation: Some(words(generation)),
+            bytes: self.bytes,
+            superuser: host.superuser.clone().ok(),
+            ready_before: Some(self.ready_before),
+            ready_after: Some(self.ready_after),
+            credited_bits: *self.credited_bits.as_ref().unwrap_or(&0),
+            credit_refused: self.credited_bits.as_ref().err().map(PoolError::to_string),
+            reseeded: self.reseeded.is_ok(),
+            reseed_refused: self.reseeded.as_ref().err().map(PoolError::to_string),
+            note_failed: None,
+            early_keys,
+        }
+    }
+
     /// The note of it: it came just now, by `way`, from `from`.
     #[must_use]
     pub fn arrival(&self, way: &str, from: &str) -> Arrival {
@@ -47,6 +76,17 @@ impl Given {
             reseeded: self.reseeded.is_ok(),
         }
     }
+}
+
+/// What tells this life of the machine from others.
+fn words(generation: Generation) -> String {
+    let signal = match generation.signal {
+        Signal::Counter(count) => format!("counter {count}"),
+        Signal::Forks(count) => format!("forks {count}"),
+        Signal::Denied => "denied".to_owned(),
+        _ => "unseen".to_owned(),
+    };
+    generation.published.map_or(signal.clone(), |count| format!("{signal} weir-feed {count}"))
 }
 
 /// Gives bytes to this host's kernel and has it reseed. `credit_bits`: what whoever calls this vouches for, usually nothing.

@@ -11,7 +11,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Columns of the bar.
 const BAR: usize = 20;
 
-pub(super) struct Progress {
+pub(crate) struct Progress {
     watched: bool,
     start: Instant,
     /// When the line was last written.
@@ -19,12 +19,12 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { watched: io::stderr().is_terminal(), start: Instant::now(), shown: Mutex::new(None) }
     }
 
     /// `done` of `total` is done, in whichever unit; without a total there is no bar.
-    pub(super) fn at(&self, what: &str, done: u64, total: Option<u64>) {
+    pub(crate) fn at(&self, what: &str, done: u64, total: Option<u64>) {
         if !self.watched || self.start.elapsed() < FIRST_AFTER {
             return;
         }
