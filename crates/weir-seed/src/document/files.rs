@@ -1,14 +1,17 @@
 //! Files with seeds in them: all of a run are written, or none.
 //!
-//! Each is written beside its place under another name, readable by nobody but its owner from the start, and brought to the
-//! disk; when all are, each gets its name. What fails before that leaves nothing. A file that is there already is an error
-//! unless it may be replaced, also when it appears meanwhile. What is there and is no file (a pipe, a device) is written to as it
-//! is and never replaced.
+//! Each is written without a name, readable by nobody but its owner from the start, and brought to the disk; when all are,
+//! each gets its name. What fails before that leaves nothing, and a program that is killed meanwhile leaves whole files or
+//! none. Where files cannot be without a name (see `unnamed`), each has another name beside its place until then, and a
+//! killed program leaves those behind. A file that is there already is an error unless it may be replaced, also when it
+//! appears meanwhile. What is there and is no file (a pipe, a device) is written to as it is and never replaced.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use super::unnamed;
 
 /// Why a file was not written.
 #[derive(Debug, thiserror::Error)]
@@ -35,19 +38,34 @@ pub struct Batch {
     staged: Vec<Staged>,
     names: BTreeSet<PathBuf>,
     folders: Vec<PathBuf>,
+    /// How many more may be without a name.
+    unnamed: usize,
 }
 
 #[derive(Debug)]
 struct Staged {
-    beside: PathBuf,
+    content: Content,
     path: PathBuf,
+}
+
+/// Where a file is that has not got its name yet.
+#[derive(Debug)]
+enum Content {
+    Unnamed(File),
+    Beside(PathBuf),
 }
 
 impl Batch {
     /// None yet. `replace`: whether files may be replaced.
     #[must_use]
     pub fn new(replace: bool) -> Self {
-        Self { replace, staged: Vec::new(), names: BTreeSet::new(), folders: Vec::new() }
+        Self {
+            replace,
+            staged: Vec::new(),
+            names: BTreeSet::new(),
+            folders: Vec::new(),
+            unnamed: unnamed::room(),
+        }
     }
 
     /// Makes a folder and those above it, unless they are there. A new one is its owner's alone.
@@ -83,7 +101,7 @@ impl Batch {
         }
     }
 
-    /// Writes a file beside its place.
+    /// Writes a file that gets its name with all others.
     ///
     /// # Errors
     /// [`FileError`].
@@ -97,10 +115,21 @@ impl Batch {
         }
         // The file that a link leads to is the one to replace.
         let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let (beside, mut file) = self.beside(&path).map_err(at_path)?;
         self.names.extend([asked.to_owned(), path.clone()]);
-        self.staged.push(Staged { beside, path });
+        if let Some(mut file) = self.unnamed(&path) {
+            file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at_path)?;
+            self.staged.push(Staged { content: Content::Unnamed(file), path });
+            return Ok(());
+        }
+        let (beside, mut file) = beside(&path, self.staged.len(), create).map_err(at_path)?;
+        self.staged.push(Staged { content: Content::Beside(beside), path });
         file.write_all(bytes).and_then(|()| file.sync_all()).map_err(at_path)
+    }
+
+    fn unnamed(&mut self, path: &Path) -> Option<File> {
+        self.unnamed = self.unnamed.checked_sub(1)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        unnamed::create(folder.unwrap_or(Path::new(".")))
     }
 
     /// Gives all files their names.
@@ -111,7 +140,7 @@ impl Batch {
         let mut new = Vec::new();
         while let Some(staged) = self.staged.pop() {
             let is_new = fs::symlink_metadata(&staged.path).is_err();
-            if let Err(error) = publish(&staged.beside, &staged.path, self.replace) {
+            if let Err(error) = staged.publish(self.replace) {
                 let failure = failed(&staged.path, error);
                 self.staged.push(staged);
                 new.iter().for_each(|path| drop(fs::remove_file(path)));
@@ -124,21 +153,25 @@ impl Batch {
         self.folders.clear();
         Ok(())
     }
+}
 
-    fn beside(&self, path: &Path) -> io::Result<(PathBuf, File)> {
-        let name = path.file_name().ok_or_else(|| io::Error::other("this is no name of a file"))?;
-        let mut number = self.staged.len();
-        loop {
-            let beside = path.with_file_name(format!(
-                ".{}.{}-{number}",
-                name.to_string_lossy().chars().take(100).collect::<String>(),
-                std::process::id()
-            ));
-            match create(&beside) {
-                Ok(file) => return Ok((beside, file)),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-                Err(error) => return Err(error),
-            }
+/// Makes something under a name that nothing has, beside a place. `number`: where to begin to look for one.
+fn beside<T>(
+    path: &Path,
+    mut number: usize,
+    make: impl Fn(&Path) -> io::Result<T>,
+) -> io::Result<(PathBuf, T)> {
+    let name = path.file_name().ok_or_else(|| io::Error::other("this is no name of a file"))?;
+    loop {
+        let beside = path.with_file_name(format!(
+            ".{}.{}-{number}",
+            name.to_string_lossy().chars().take(100).collect::<String>(),
+            std::process::id()
+        ));
+        match make(&beside) {
+            Ok(made) => return Ok((beside, made)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(error),
         }
     }
 }
@@ -147,7 +180,9 @@ impl Drop for Batch {
     fn drop(&mut self) {
         // What cannot be removed now could not be written either; there is nobody to tell twice.
         for staged in &self.staged {
-            let _ = fs::remove_file(&staged.beside);
+            if let Content::Beside(beside) = &staged.content {
+                let _ = fs::remove_file(beside);
+            }
         }
         for folder in self.folders.iter().rev() {
             let _ = fs::remove_dir(folder);
@@ -157,6 +192,24 @@ impl Drop for Batch {
 
 fn failed(path: &Path, error: io::Error) -> FileError {
     FileError { path: path.to_owned(), error }
+}
+
+impl Staged {
+    /// Gives it its name.
+    fn publish(&self, replace: bool) -> io::Result<()> {
+        let file = match &self.content {
+            Content::Beside(beside) => return publish(beside, &self.path, replace),
+            Content::Unnamed(file) => file,
+        };
+        match unnamed::link(file, &self.path) {
+            // Only a name can take the place of a name.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && replace => {
+                let (beside, ()) = beside(&self.path, 0, |beside| unnamed::link(file, beside))?;
+                fs::rename(&beside, &self.path).inspect_err(|_| drop(fs::remove_file(&beside)))
+            }
+            linked => linked,
+        }
+    }
 }
 
 fn publish(beside: &Path, path: &Path, replace: bool) -> io::Result<()> {
@@ -238,6 +291,38 @@ mod tests {
         fs::write(&path, "theirs").unwrap();
         assert!(batch.finish().is_err());
         assert_eq!((names(dir.path()), fs::read(&path).unwrap()), (vec!["a".to_owned()], b"theirs".to_vec()));
+    }
+
+    /// What has no name goes with the program, however that ends.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn nothing_is_to_be_seen_before_all_are_written() {
+        let dir = tempfile::tempdir().unwrap();
+        if unnamed::create(dir.path()).is_none() {
+            testkit::skip!("no O_TMPFILE on this file system");
+        }
+        fs::write(dir.path().join("a"), "old").unwrap();
+        let mut batch = Batch::new(true);
+        // More than a process may have open by default.
+        let all: Vec<String> = (1000..2200).map(|number| number.to_string()).collect();
+        batch.unnamed = batch.unnamed.min(1500);
+        for name in all.iter().map(String::as_str).chain(["a"]) {
+            batch.add(&dir.path().join(name), b"new").unwrap();
+        }
+        if batch.unnamed == 1500 - 1201 {
+            assert_eq!(names(dir.path()), ["a"]);
+        }
+        assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"old");
+        batch.finish().unwrap();
+        assert_eq!(names(dir.path()), [all.as_slice(), &["a".to_owned()]].concat());
+        assert_eq!(fs::read(dir.path().join("a")).unwrap(), b"new");
+        // Beyond the limit of open files.
+        let mut batch = Batch::new(false);
+        batch.unnamed = 1;
+        batch.add(&dir.path().join("x"), b"1").unwrap();
+        batch.add(&dir.path().join("y"), b"2").unwrap();
+        batch.finish().unwrap();
+        assert_eq!(names(dir.path())[1201..], ["x", "y"]);
     }
 
     #[cfg(unix)]

@@ -30,6 +30,7 @@ pub mod meta_data;
 mod mime;
 pub mod qemu;
 mod template;
+mod unnamed;
 pub mod user_data;
 mod yaml;
 

@@ -1,8 +1,8 @@
 //! `weir seed new`: fresh seeds in the form in which a machine takes them.
 //!
 //! Contract: everything that can be wrong with options and files is found before a seed is drawn; all files of a run are
-//! written or none; nothing that is there is replaced unless that was asked for; a seed is in what was asked for and
-//! nowhere else, least of all in a message.
+//! written, or none where it fails; nothing that is there is replaced unless that was asked for; a seed is in what was asked
+//! for and nowhere else, least of all in a message.
 
 mod content;
 mod target;
