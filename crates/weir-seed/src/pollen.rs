@@ -224,6 +224,9 @@ pub enum AnswerError {
         "it answered with the wrong hash of the challenge, so the answer is not for this request, and was refused"
     )]
     WrongHash,
+    /// Its seed is nothing fresh: one block over and over, or what the request says.
+    #[error("its seed was not drawn: {0}; it was refused")]
+    NotDrawn(&'static str),
     /// The seed's length is wrong.
     #[error("its seed is of no use: {0}")]
     Seed(#[from] SeedError),
@@ -245,10 +248,29 @@ pub fn read_answer(body: &[u8], challenge: &Challenge) -> Result<Seed, AnswerErr
         return Err(AnswerError::WrongHash);
     }
     let mut seed = next()?;
-    match lines.next() {
-        None => Ok(Seed::from_bytes(std::mem::take(&mut *seed))?),
-        Some(_) => Err(AnswerError::NoSeed),
+    if lines.next().is_some() {
+        return Err(AnswerError::NoSeed);
     }
+    let seed = Seed::from_bytes(std::mem::take(&mut *seed))?;
+    if seed.expose() == response.as_slice() {
+        return Err(AnswerError::NotDrawn("it is the hash of the challenge again"));
+    }
+    let hex = seed.hex();
+    if [seed.expose(), hex.as_bytes()].contains(&challenge.expose()) {
+        return Err(AnswerError::NotDrawn("it is the challenge itself"));
+    }
+    if is_repeated(seed.expose()) {
+        return Err(AnswerError::NotDrawn("it is the same bytes over and over"));
+    }
+    Ok(seed)
+}
+
+/// Whether it is a block and the beginning of the next, or more of them. 32 drawn bytes are with odds of 2^-127, more with less.
+fn is_repeated(bytes: &[u8]) -> bool {
+    (1..=bytes.len() / 2).any(|period| {
+        let (later, earlier) = (bytes.iter().skip(period), bytes.iter());
+        later.zip(earlier).all(|(one, other)| one == other)
+    })
 }
 
 fn hex(bytes: &[u8; HASH]) -> Zeroizing<String> {
@@ -370,5 +392,12 @@ ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a8
         assert_eq!(read(format!("{ABC}\n{}", "ab".repeat(5000))), Err(SeedError::TooLong(5000).into()));
         assert_eq!(read(format!("{ABC}\né")), Err(AnswerError::NoSeed));
         assert_eq!(read_answer(&[0xff], &abc), Err(AnswerError::NoSeed));
+        for lie in [ABC.to_owned(), ABC.repeat(2), "00".repeat(64), "0123456789".repeat(13) + "0123"] {
+            assert!(matches!(read(format!("{ABC}\n{lie}")), Err(AnswerError::NotDrawn(_))), "{lie}");
+        }
+        let echo = Challenge::new("0f".repeat(64).as_bytes()).unwrap();
+        let hash: String = echo.response().iter().map(|byte| format!("{byte:02x}")).collect();
+        let echoed = read_answer(format!("{hash}\n{}", "0f".repeat(64)).as_bytes(), &echo);
+        assert_eq!(echoed, Err(AnswerError::NotDrawn("it is the challenge itself")));
     }
 }

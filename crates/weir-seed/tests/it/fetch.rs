@@ -63,6 +63,11 @@ fn response(challenge: &Challenge) -> String {
     challenge.response().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// 64 bytes that are not the same over and over.
+fn seed() -> String {
+    (0x5a_u8..).take(64).map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn ok(body: &str) -> Vec<u8> {
     format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{body}", body.len())
         .into()
@@ -70,7 +75,7 @@ fn ok(body: &str) -> Vec<u8> {
 
 fn honest(peer: &mut Peer, _: usize) -> io::Result<()> {
     let challenge = challenge(peer)?;
-    peer.write(&ok(&format!("{}\n{}\n", response(&challenge), "5a".repeat(64))))
+    peer.write(&ok(&format!("{}\n{}\n", response(&challenge), seed())))
 }
 
 #[test]
@@ -82,7 +87,7 @@ fn an_answer_is_mixed_in_and_noted() {
     let all = arrivals::parse(&text);
     assert_eq!((all.len(), all[0].way.as_str(), all[0].from.as_str()), (1, "fetch", server.url().as_str()));
     assert_eq!((all[0].bytes, all[0].credited_bits), (64, 0));
-    assert!(!text.contains("5a5a"));
+    assert!(!text.contains(&seed()));
 }
 
 #[test]
@@ -91,7 +96,7 @@ fn a_challenge_is_fresh_each_time() {
     let server = Scripted::start(move |peer, _| {
         let fresh = challenge(peer)?;
         let _ = say.send(fresh.expose().to_vec());
-        peer.write(&ok(&format!("{}\n{}\n", response(&fresh), "5a".repeat(64))))
+        peer.write(&ok(&format!("{}\n{}\n", response(&fresh), seed())))
     });
     let root = testkit::TempDir::new();
     assert_eq!(fetch(&[server.url(), server.url()], LONG, &root).0, 2);
@@ -106,7 +111,7 @@ fn servers_that_lie_are_refused_with_the_reason() {
     let wrong = one(
         move |peer, _| {
             challenge(peer)?;
-            peer.write(&ok(&format!("{wrong}\n{}\n", "5a".repeat(64))))
+            peer.write(&ok(&format!("{wrong}\n{}\n", seed())))
         },
         LONG,
     );
@@ -125,6 +130,14 @@ fn servers_that_lie_are_refused_with_the_reason() {
         short,
         "its seed is of no use: a seed of 2 bytes is too short: it takes 32 to make a generator ready, better 64"
     );
+    let zeros = one(
+        |peer, _| {
+            let challenge = challenge(peer)?;
+            peer.write(&ok(&format!("{}\n{}\n", response(&challenge), "0".repeat(128))))
+        },
+        LONG,
+    );
+    assert_eq!(zeros, "its seed was not drawn: it is the same bytes over and over; it was refused");
     let portal = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>";
     let answered = |bytes: &'static str| {
         one(
