@@ -10,7 +10,7 @@
 //! Stricter than cloud-init's parser in two things: a key that is there twice, of which that takes the last without a word,
 //! and a second document, which it does not take at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
@@ -210,6 +210,8 @@ struct Open {
     /// Whether the next node is a key.
     key_next: bool,
     flow: bool,
+    /// 0 for none.
+    anchor: usize,
 }
 
 /// Goes through a parser's events.
@@ -218,6 +220,8 @@ struct Reader<'a> {
     /// The byte of each character: the parser counts characters.
     bytes: Vec<usize>,
     open: Vec<Open>,
+    /// Anchors of what is no scalar.
+    collections: BTreeSet<usize>,
     document: Document,
     documents: usize,
 }
@@ -227,7 +231,7 @@ impl<'a> Reader<'a> {
         let bytes = text.char_indices().map(|(at, _)| at).collect();
         let document =
             Document { root: Root::Empty { at: text.len() }, entries: Vec::new(), nodes: Vec::new() };
-        Self { text, bytes, open: Vec::new(), document, documents: 0 }
+        Self { text, bytes, open: Vec::new(), collections: BTreeSet::new(), document, documents: 0 }
     }
 
     fn read(mut self) -> Result<Document, MergeError> {
@@ -268,11 +272,11 @@ impl<'a> Reader<'a> {
             }
             Event::SequenceStart(anchor, t) => {
                 self.node(Node::Sequence { tag: tag(t), anchor }, start, start)?;
-                self.begin(None, start, end)
+                self.begin(None, anchor, start..end)
             }
             Event::MappingStart(anchor, t) => {
                 self.node(Node::Mapping { tag: tag(t), anchor }, start, start)?;
-                self.begin(Some(BTreeMap::new()), start, end)
+                self.begin(Some(BTreeMap::new()), anchor, start..end)
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 self.end(start);
@@ -292,6 +296,16 @@ impl<'a> Reader<'a> {
         }
         let at_root = self.open.len() == 1;
         let is_key = self.open.last().is_some_and(|open| open.keys.is_some() && open.key_next);
+        match node {
+            Node::Alias(anchor) if self.open.iter().any(|open| open.anchor == anchor) => {
+                let why = "this stands for what it is in, which has no end and which cloud-init cannot load";
+                return Err(MergeError::malformed(self.text, start, why));
+            }
+            Node::Sequence { anchor, .. } | Node::Mapping { anchor, .. } => {
+                self.collections.insert(anchor);
+            }
+            _ => {}
+        }
         if is_key {
             self.check_key(&node, start)?;
         }
@@ -328,6 +342,17 @@ impl<'a> Reader<'a> {
     }
 
     fn check_key(&mut self, node: &Node, start: usize) -> Result<(), MergeError> {
+        let why = match node {
+            Node::Sequence { .. } => "a list is no key that cloud-init can load",
+            Node::Mapping { .. } => "keys with values are no key that cloud-init can load",
+            Node::Alias(anchor) if self.collections.contains(anchor) => {
+                "this stands for more than a word, which is no key that cloud-init can load"
+            }
+            _ => "",
+        };
+        if !why.is_empty() {
+            return Err(MergeError::malformed(self.text, start, why));
+        }
         let Node::Scalar { value, plain, .. } = node else { return Ok(()) };
         // A number is another key without quotes than with them; a word is the same.
         let is_word = value.starts_with(|c: char| c.is_ascii_alphabetic());
@@ -347,8 +372,8 @@ impl<'a> Reader<'a> {
     fn begin(
         &mut self,
         keys: Option<BTreeMap<(String, bool), usize>>,
-        start: usize,
-        end: usize,
+        anchor: usize,
+        Range { start, end }: Range<usize>,
     ) -> Result<(), MergeError> {
         if self.open.len() >= MAX_DEPTH {
             return Err(MergeError::malformed(self.text, start, "this is nested too deeply"));
@@ -358,7 +383,7 @@ impl<'a> Reader<'a> {
             let inside = brace.map(|at| Root::Flow { inside: at + 1 });
             self.document.root = inside.unwrap_or(Root::Block { first: end });
         }
-        self.open.push(Open { key_next: keys.is_some(), keys, flow: brace.is_some() });
+        self.open.push(Open { key_next: keys.is_some(), keys, flow: brace.is_some(), anchor });
         Ok(())
     }
 
@@ -421,13 +446,13 @@ fn line_end(text: &str, at: usize) -> usize {
     at + text.get(at..).and_then(|rest| rest.find(['\r', '\n'])).unwrap_or(text.len().saturating_sub(at))
 }
 
-/// Up over the comments that stand above the first key: they are about that key.
+/// Up over the comments right above the first key, which are about it. Above an empty line they are about something else.
 fn above_comments(text: &str, start: usize, floor: usize) -> usize {
     let mut at = start;
     while at > floor {
         let above = line_start(text, at - 1);
         let line = text.get(above..at).unwrap_or_default().trim();
-        if above < floor || !(line.is_empty() || line.starts_with('#')) {
+        if above < floor || !line.starts_with('#') {
             break;
         }
         at = above;

@@ -30,7 +30,8 @@ fn goes_in(document: &str, added: &str) {
 fn a_block_goes_above_the_first_key_and_what_is_said_about_it() {
     let line = block("", "\n") + "\n";
     goes_in("#cloud-config\n@a: 1\n", &line);
-    goes_in("#cloud-config\n@\n# about a\n\na: 1 # x", &line);
+    goes_in("#cloud-config\n\n@# about a\n# too\na: 1 # x", &line);
+    goes_in("#cloud-config\n# about all of it\n\n# about nothing\n \n@a: 1 # x", &line);
     goes_in(" \n#Cloud-Config # and more\n@a: |+\n  text\n\n", &line);
     goes_in("#cloud-config\n---\n@# c\na: 1\n...\n", &line);
     goes_in("#cloud-config\n%YAML 1.1\n---\n@a: |\n  no line end", &line);
@@ -119,6 +120,11 @@ fn what_is_wrong_has_a_place() {
         ("#cloud-config\njust text\n", "2:1", "a value"),
         ("#cloud-config\nnull\n", "2:1", "a value"),
         ("#cloud-config\na: *b\n", "2:4", "anchor"),
+        ("#cloud-config\na: 1\n? [1,2]\n: z\n", "3:3", "a list is no key"),
+        ("#cloud-config\nb: {? {x: 1} : z}\n", "2:7", "no key"),
+        ("#cloud-config\na: &a [1]\nb:\n  *a : 1\n", "4:3", "no key"),
+        ("#cloud-config\na: &a\n  b: *a\n", "3:6", "what it is in"),
+        ("#cloud-config\na: &a [1, [*a]]\n", "2:12", "what it is in"),
         ("#cloud-config\n\ta: 1\n", "2:2", "spaces"),
         ("#cloud-config\na: 1\n\0random_seed: 1\n", "3:1", "zero"),
         ("users: []\n", "1:1", "would not know what this is"),
