@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use tokio::time::timeout;
 use weir_kernel::ioctl::Pool;
 use zeroize::Zeroizing;
@@ -124,12 +124,17 @@ async fn seed(
 }
 
 async fn read(body: Incoming, patience: Duration) -> Result<Bytes, Refused> {
+    let too_long = || {
+        let text = format!("the body is longer than {MAX_BODY} bytes");
+        Refused::new(Refusal::Request, StatusCode::PAYLOAD_TOO_LARGE, text)
+    };
+    // Its Content-Length says so.
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(too_long());
+    }
     match timeout(patience, Limited::new(body, MAX_BODY).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let text = format!("the body is longer than {MAX_BODY} bytes");
-            Err(Refused::new(Refusal::Request, StatusCode::PAYLOAD_TOO_LARGE, text))
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_long()),
         Ok(Err(_)) => {
             Err(Refused::new(Refusal::Request, StatusCode::BAD_REQUEST, "the body ended too early"))
         }

@@ -118,6 +118,10 @@ fn what_is_no_request_is_refused_with_the_reason() {
         assert_eq!((answer.status, answer.text().lines().count()), (status, 1), "{body}: {}", answer.text());
     }
     assert_eq!(server.counted("weir_seed_refusals_total{reason=\"request\"}"), 6);
+    // By its head alone: the body never comes.
+    let mut client = Client::connect(server.addr).unwrap();
+    let announced = client.send(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4097\r\n\r\n").unwrap();
+    assert_eq!(announced.status, 413);
     let mut client = Client::connect(server.addr).unwrap();
     let head = format!("POST / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(20_000));
     assert_eq!(client.send(head.as_bytes()).map_or(431, |answer| answer.status), 431);
