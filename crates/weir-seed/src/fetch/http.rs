@@ -33,6 +33,12 @@ pub enum HttpError {
     /// It is no HTTP/1.
     #[error("it does not speak HTTP/1.1")]
     NotHttp,
+    /// A field of its head has a byte in it that none may have.
+    #[error("a header field of its answer has a character in it that none may have")]
+    Field,
+    /// Its head has too many fields.
+    #[error("it answered with more than {} header fields", MOST_FIELDS)]
+    Fields,
     /// The frame of its body makes no sense.
     #[error("it answered with a body whose length is in doubt")]
     Framing,
@@ -102,6 +108,8 @@ pub fn reply(bytes: &[u8], ended: bool) -> Result<Option<Reply>, HttpError> {
         let length = match head.parse(rest) {
             Ok(httparse::Status::Complete(length)) => length,
             Ok(httparse::Status::Partial) => return more(),
+            Err(httparse::Error::HeaderName | httparse::Error::HeaderValue) => return Err(HttpError::Field),
+            Err(httparse::Error::TooManyHeaders) => return Err(HttpError::Fields),
             Err(_) => return Err(HttpError::NotHttp),
         };
         rest = rest.get(length..).unwrap_or_default();
@@ -236,6 +244,9 @@ mod tests {
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip", HttpError::Framing),
             ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999", HttpError::TooLong),
             ("SSH-2.0-OpenSSH_9.2", HttpError::NotHttp),
+            ("HTTP/1.1 302 Found\r\nLocation: http://x/\u{1b}[31m", HttpError::Field),
+            ("HTTP/1.1 302 Found\r\nLo cation: x", HttpError::Field),
+            (&format!("HTTP/1.1 200 OK{}", "\r\na: b".repeat(65)), HttpError::Fields),
         ] {
             assert_eq!(
                 body(format!("{head}\r\n\r\nabcd").as_bytes(), false),

@@ -322,7 +322,8 @@ impl Ask {
         }
         match last {
             Some((address, error)) if !is_late(&error) => {
-                Err(FetchError::Unreachable(format!("{address}: {error}")))
+                let shown = if self.server.is_address() { String::new() } else { format!("{address}: ") };
+                Err(FetchError::Unreachable(format!("{shown}{error}")))
             }
             _ => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
         }

@@ -50,6 +50,11 @@ impl Server {
         if self.port == standard_port(self.plain) { host } else { format!("{host}:{}", self.port) }
     }
 
+    /// Whether it was named by its address.
+    pub(super) fn is_address(&self) -> bool {
+        self.host.parse::<IpAddr>().is_ok()
+    }
+
     /// Its addresses, in the order to try them. Asks the system, which may take any time.
     pub(super) fn resolve(&self) -> Result<Vec<SocketAddr>, String> {
         if let Ok(ip) = self.host.parse::<IpAddr>() {
@@ -93,6 +98,11 @@ impl FromStr for Server {
         };
         let rest = rest.split('#').next().unwrap_or_default();
         let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        if let Some((_, place)) = authority.rsplit_once('@') {
+            // What is before it may be a password, which nobody needs to see.
+            let text = format!("…@{place}");
+            return Err(ServerError { text, why: "a user's name and password have no place in it" });
+        }
         let (host, port) = match authority.strip_prefix('[').map(|rest| rest.split_once(']')) {
             Some(Some((host, port))) => (host, port),
             Some(None) => return Err(wrong("a bracket is not closed")),
@@ -133,6 +143,8 @@ mod tests {
             );
             assert_eq!(server.to_string().parse(), Ok(server), "{text}");
         }
+        let named = "https://u:secret@x/".parse::<Server>().unwrap_err().to_string();
+        assert!(named.contains("user's name") && !named.contains("secret"), "{named}");
         for bad in [
             "",
             "ftp://x",
