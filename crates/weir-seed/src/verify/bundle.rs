@@ -35,6 +35,17 @@ pub struct Unread {
     pub why: String,
 }
 
+impl Unread {
+    /// A line in which there is not even the beginning of a key.
+    const NOTHING: &str = "a line";
+
+    /// Whether nothing in it looks like a key.
+    #[must_use]
+    pub fn is_nothing(&self) -> bool {
+        self.what == Self::NOTHING
+    }
+}
+
 /// What is in a file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bundle {
@@ -116,7 +127,7 @@ impl Bundle {
 
     fn line(&mut self, at: usize, line: &[u8]) {
         let Ok(text) = std::str::from_utf8(line) else {
-            return self.refuse(at, "a line", "is no text");
+            return self.refuse(at, Unread::NOTHING, "is no text");
         };
         if let Some(digits) = text.strip_prefix("Modulus=") {
             return match modulus(digits) {
@@ -143,7 +154,7 @@ impl Bundle {
         }
         match wrong {
             Some((kind, why)) => self.refuse(at, kind, why),
-            None => self.refuse(at, "a line", "has no key in it"),
+            None => self.refuse(at, Unread::NOTHING, "has no key in it"),
         }
     }
 }

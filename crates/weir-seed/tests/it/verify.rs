@@ -133,13 +133,27 @@ fn a_key_of_tls_is_shared_among_machines_and_not_among_ports() {
         }),
     };
     let judged = |servers| judged(&Evidence { servers, ..Evidence::default() });
-    assert_eq!(judged(vec![server("a", 443, None, true), server("a", 8443, None, true)]).exit_status(), 0);
-    assert_eq!(
-        judged(vec![server("a", 443, Some(0), true), server("alias", 443, Some(0), true)]).exit_status(),
-        0
-    );
+    let ports = judged(vec![server("a", 443, None, true), server("a", 8443, None, true)]);
+    let note = finding(&ports, "tls-key.shared");
+    assert_eq!((ports.exit_status(), note.verdict), (0, Verdict::Note));
+    assert_eq!(note.places, ["a:443", "a:8443"]);
+    assert!(note.commands.is_empty());
+    assert_eq!((ports.compared[0].what, ports.compared[0].distinct), ("TLS keys", false));
+    let names = judged(vec![server("a", 443, Some(0), true), server("alias", 443, Some(0), true)]);
+    assert_eq!((names.exit_status(), ids(&names).len()), (0, 0));
     assert_eq!(judged(vec![server("a", 443, None, true), server("b", 443, None, true)]).exit_status(), 2);
     assert_eq!(judged(vec![server("a", 443, None, false), server("b", 443, None, false)]).exit_status(), 1);
+}
+
+#[test]
+fn a_file_without_a_key_is_told_of_in_one_line() {
+    let of = |content: &[u8]| {
+        let file = KeyFile { name: "f".to_owned(), keys: Ok(bundle::parse(content)) };
+        let unseen = judged(&Evidence { files: vec![file], ..Evidence::default() }).unseen;
+        unseen.into_iter().map(|unseen| unseen.why).collect::<Vec<_>>()
+    };
+    assert_eq!(of(&b"\xff\x00garbage\n".repeat(50)), ["this is not a file of keys"]);
+    assert_eq!(of(b"ssh-rsa AAAA\nx\n"), ["line 1: ssh-rsa is damaged", "line 2: a line has no key in it"]);
 }
 
 /// Three hundred moduli of 2048 bits in the lines of a known_hosts, three pairs with a factor in common among them, on

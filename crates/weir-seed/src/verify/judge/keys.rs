@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Case, Evidence, KeyFile, Learnt, Server, and, push, shared};
-use crate::verify::bundle::Found;
+use crate::verify::bundle::{Found, Unread};
 use crate::verify::key::PublicKey;
 use weir_report::Verdict;
 
@@ -83,26 +83,31 @@ impl Case<'_> {
                 Err(why) => self.not_seen(&server.place(), "TLS key", why),
             }
         }
-        // One machine may well use a key on several ports.
-        let by_host = keys.iter().map(|(key, server)| (key.clone(), host(server)));
-        let groups = shared(by_host.clone());
-        let hosts: BTreeSet<_> = by_host.clone().map(|(_, host)| host).collect();
-        let values: BTreeSet<PublicKey> = by_host.map(|(key, _)| key).collect();
-        self.compared("TLS keys", (hosts.len(), "servers"), values.len(), groups.is_empty());
-        for shared in groups.into_values().flatten() {
+        // One machine may well use a key on several ports, and several names of it are none but names.
+        let hosts = shared(keys.iter().map(|(key, server)| (key.clone(), host(server))));
+        let hosts: BTreeSet<PublicKey> = hosts.into_values().flatten().collect();
+        let ports = shared(keys.iter().map(|(key, server)| (key.clone(), (host(server), server.port))));
+        let ports: BTreeSet<PublicKey> = ports.into_values().flatten().collect();
+        let servers: BTreeSet<_> = keys.iter().map(|(_, server)| (host(server), server.port)).collect();
+        let values: BTreeSet<&PublicKey> = keys.iter().map(|(key, _)| key).collect();
+        self.compared("TLS keys", (servers.len(), "servers"), values.len(), ports.is_empty());
+        for shared in &ports {
             let servers: Vec<&Server> =
-                keys.iter().filter(|(key, _)| *key == shared).map(|(_, server)| *server).collect();
-            self.shared_tls_key(&shared, &servers);
+                keys.iter().filter(|(key, _)| key == shared).map(|(_, server)| *server).collect();
+            self.shared_tls_key(shared, &servers, !hosts.contains(shared));
         }
     }
 
-    fn shared_tls_key(&mut self, key: &PublicKey, servers: &[&Server]) {
+    fn shared_tls_key(&mut self, key: &PublicKey, servers: &[&Server], on_one_host: bool) {
         let places: Vec<String> = servers.iter().map(|server| server.place()).collect();
         let self_signed =
             servers.iter().any(|server| server.shown.as_ref().is_ok_and(|shown| shown.self_signed));
         let what =
             format!("{} share a TLS key: {}", and(&places), described(std::slice::from_ref(key)).concat());
-        let (verdict, why, command) = if self_signed {
+        let (verdict, why, command) = if on_one_host {
+            let why = "One machine may well use a key on several ports. If these ports lead to several machines, name each by an address of its own.";
+            (Verdict::Note, why, "")
+        } else if self_signed {
             let why = "Its certificate vouches for itself, as those do that a package makes: it was in the image, and whoever has the image can stand in for all of them.";
             (
                 Verdict::Critical,
@@ -120,7 +125,8 @@ impl Case<'_> {
         let machines =
             self.names(servers.iter().filter_map(|server| server.machine).collect::<BTreeSet<_>>());
         let finding = self.find("tls-key.shared", verdict, what, why);
-        finding.commands = vec![command.to_owned()];
+        finding.commands =
+            Some(command.to_owned()).filter(|command| !command.is_empty()).into_iter().collect();
         finding.keys = vec![key.fingerprint()];
         finding.machines = machines;
         finding.places = places;
@@ -137,6 +143,10 @@ impl Case<'_> {
                 }
                 Ok(bundle) if bundle.found.is_empty() && bundle.unread.is_empty() => {
                     self.not_seen(&file.name, "keys", "there is none in it");
+                    continue;
+                }
+                Ok(bundle) if bundle.found.is_empty() && bundle.unread.iter().all(Unread::is_nothing) => {
+                    self.not_seen(&file.name, "keys", "this is not a file of keys");
                     continue;
                 }
                 Ok(bundle) => &bundle.unread,
