@@ -3,7 +3,7 @@
 //! Looks and compares; changes nothing on a host. What it compares, and what that means, is weir-seed's.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -41,7 +41,8 @@ pub(crate) struct Args {
     /// A port of every machine to look for TLS at
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     tls_port: Option<u16>,
-    /// Files with keys: known_hosts, authorized_keys, ssh-keyscan's output, PEM, DER, openssl's Modulus= lines
+    /// Files with keys: known_hosts, authorized_keys, ssh-keyscan's output, PEM, DER, openssl's Modulus= lines; - for
+    /// standard input
     #[arg(long, value_name = "FILE", num_args = 1..)]
     files: Vec<PathBuf>,
     /// Do not log in: compare the host keys that ssh-keyscan sees
@@ -54,8 +55,8 @@ pub(crate) struct Args {
 
 const USAGE: u8 = 2;
 const COULD_NOT_LOOK: u8 = 3;
-/// Longest file of keys: more than a million of them.
-const MOST_FILE: u64 = 1 << 30;
+/// Longest file of keys, in bytes: some hundred thousand of RSA, or millions of Ed25519.
+const MOST_FILE: usize = 256 << 20;
 
 pub(crate) fn run(args: &Args) -> ExitCode {
     let hosts = match args.hosts.all() {
@@ -110,21 +111,47 @@ fn look(args: &Args, hosts: Vec<Host>) -> Report {
     judge(&evidence, Plan::default(), &|done, all| at("primes in common", done, all))
 }
 
-/// A private key may be in it: what was read is erased.
 fn key_file(path: &Path) -> KeyFile {
-    let read = || -> io::Result<Zeroizing<Vec<u8>>> {
-        let file = File::open(path)?;
-        let length = file.metadata()?.len();
-        if length > MOST_FILE {
-            return Err(io::Error::other("it is longer than a file of keys can be"));
-        }
-        // Room for all of it at once, lest a part stays behind where it was before it grew.
-        let mut content = Zeroizing::new(Vec::with_capacity(usize::try_from(length).unwrap_or(0) + 1));
-        file.take(MOST_FILE).read_to_end(&mut content)?;
-        Ok(content)
+    let (name, content) = if path.as_os_str() == "-" {
+        ("standard input".to_owned(), read(io::stdin().lock(), 0))
+    } else {
+        (path.display().to_string(), open(path).and_then(|(file, length)| read(file, length)))
     };
-    let keys = read().map(|content| bundle::parse(&content)).map_err(|error| error.to_string());
-    KeyFile { name: path.display().to_string(), keys }
+    let keys = content.map(|content| bundle::parse(&content)).map_err(|error| error.to_string());
+    KeyFile { name, keys }
+}
+
+/// A file, and how long it is now. A pipe or a device is none: to open one may wait for ever, and to read it, too.
+fn open(path: &Path) -> io::Result<(File, u64)> {
+    let wrong = || io::Error::other("it is no regular file; give what a pipe has on standard input, named -");
+    if !fs::metadata(path)?.is_file() {
+        return Err(wrong());
+    }
+    let file = File::open(path)?;
+    let found = file.metadata()?;
+    if found.is_file() { Ok((file, found.len())) } else { Err(wrong()) }
+}
+
+/// All of it, if that is no more than [`MOST_FILE`]. A private key may be in it: what was read is erased, also where it was
+/// before it grew.
+fn read(mut input: impl Read, length: u64) -> io::Result<Zeroizing<Vec<u8>>> {
+    const LEAST: usize = 64 << 10;
+    let too_long = || io::Error::other(format!("it is longer than {} MiB", MOST_FILE >> 20));
+    let expected = usize::try_from(length).ok().filter(|length| *length <= MOST_FILE).ok_or_else(too_long)?;
+    let mut content = Zeroizing::new(Vec::with_capacity(expected.max(LEAST) + 1));
+    loop {
+        let free = content.capacity() - content.len();
+        let more = input.by_ref().take(free as u64).read_to_end(&mut content)?;
+        if content.len() > MOST_FILE {
+            return Err(too_long());
+        }
+        if more < free {
+            return Ok(content);
+        }
+        let mut larger = Zeroizing::new(Vec::with_capacity(2 * content.capacity()));
+        larger.extend_from_slice(&content);
+        content = larger;
+    }
 }
 
 fn show(report: &Report, json: bool) -> io::Result<()> {
