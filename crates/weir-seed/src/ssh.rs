@@ -192,6 +192,27 @@ impl Ssh {
         self.talk(self.start(host, command)?, input, most)
     }
 
+    /// The name or address that ssh's configuration has for a host (`ssh -G`); the host's own, where ssh does not say.
+    /// Nothing is connected to.
+    #[must_use]
+    pub fn real_name(&self, host: &Host) -> String {
+        const MOST: usize = 256 << 10;
+        let mut ssh = Command::new(&self.program);
+        ssh.args(&self.arguments).arg("-G");
+        for (option, value) in [("-p", host.port.map(|port| port.to_string())), ("-l", host.user.clone())] {
+            if let Some(value) = value {
+                ssh.args([option, &value]);
+            }
+        }
+        ssh.args(["--", &host.name]);
+        let child = ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let said = child.ok().and_then(|child| self.talk(child, &[], MOST).ok());
+        let output = said.filter(|said| said.status == 0).map(|said| said.output).unwrap_or_default();
+        let found = output.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"hostname "));
+        let found = found.and_then(|name| std::str::from_utf8(name).ok()).map(str::trim);
+        found.filter(|name| !name.is_empty()).unwrap_or(&host.name).to_owned()
+    }
+
     /// The same with a program that was started with pipes. It ends with this call.
     pub(crate) fn talk(&self, mut child: Child, input: &[u8], most: usize) -> Result<Answer, SshError> {
         let until = Instant::now() + self.limit;
@@ -410,6 +431,24 @@ mod tests {
         let answer = ssh.run(&host, "sleep 20 >/dev/null & echo done", &[], 100).unwrap();
         assert_eq!(answer.output, b"done\n");
         assert!(started.elapsed() < Duration::from_secs(15));
+    }
+
+    #[test]
+    fn a_host_has_the_name_that_the_configuration_says() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let host: Host = "me@w1:2222".parse().unwrap();
+        let name = |body: &str| {
+            let program = dir.path().join("ssh");
+            std::fs::write(&program, format!("#!/bin/sh\n{body}\n")).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+            Ssh { program: program.into(), arguments: vec!["-F".into(), "cfg".into()], ..Ssh::default() }
+                .real_name(&host)
+        };
+        let wanted = r#"[ "$*" = "-F cfg -G -p 2222 -l me -- w1" ]"#;
+        assert_eq!(name(&format!("{wanted} && echo 'host w1' && echo 'hostname 10.0.0.9'")), "10.0.0.9");
+        assert_eq!(name("echo 'hostname x'; exit 1"), "w1");
+        assert_eq!(name("exit 0"), "w1");
     }
 
     #[test]

@@ -187,7 +187,12 @@ impl Grouped {
 }
 
 fn servers(ask: &Ask, hosts: &[Host], found: &Grouped, tell: &mut dyn FnMut(Doing)) -> Vec<Server> {
-    let on_hosts = hosts.iter().filter_map(|host| Some((host.name().to_owned(), ask.tls_port?)));
+    // TLS knows nothing of ssh's aliases.
+    let real: Vec<String> = match ask.tls_port {
+        Some(_) => each(hosts, ask.at_once, |host| ask.ssh.real_name(host), |_, _| ()),
+        None => hosts.iter().map(|host| host.name().to_owned()).collect(),
+    };
+    let on_hosts = real.iter().filter_map(|name| Some((name.clone(), ask.tls_port?)));
     let mut places: Vec<(String, u16)> = Vec::new();
     for place in on_hosts.chain(ask.tls.iter().cloned()) {
         if !places.contains(&place) {
@@ -205,7 +210,11 @@ fn servers(ask: &Ask, hosts: &[Host], found: &Grouped, tell: &mut dyn FnMut(Doin
         },
     );
     let machine = |name: &str| {
-        let mut named = (0..hosts.len()).filter(|at| hosts.get(*at).is_some_and(|host| host.name() == name));
+        let is_so = |at: &usize| {
+            hosts.get(*at).is_some_and(|host| host.name() == name)
+                || real.get(*at).is_some_and(|real| real == name)
+        };
+        let mut named = (0..hosts.len()).filter(is_so);
         let first = named.next().and_then(|at| found.machine(at))?;
         // A name with several ports of ssh behind it is no name of a machine.
         named.all(|at| found.machine(at) == Some(first)).then_some(first)
