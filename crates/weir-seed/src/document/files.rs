@@ -325,6 +325,45 @@ mod tests {
         assert_eq!(names(dir.path())[1201..], ["x", "y"]);
     }
 
+    /// Runs itself once more, as the program to kill.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_program_that_is_killed_leaves_nothing() {
+        use std::io::{BufRead, BufReader};
+        use std::process::{Command, Stdio};
+        const FOLDER: &str = "WEIR_TEST_BATCH_FOLDER";
+        if let Some(folder) = std::env::var_os(FOLDER) {
+            let mut batch = Batch::new(false);
+            for number in 0..20 {
+                batch.add(&Path::new(&folder).join(number.to_string()), b"seed").unwrap();
+            }
+            println!("staged");
+            // The end of this never comes.
+            let _ = io::stdin().read_line(&mut String::new());
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        if unnamed::create(dir.path()).is_none() {
+            testkit::skip!("no O_TMPFILE on this file system");
+        }
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "--exact",
+                "document::files::tests::a_program_that_is_killed_leaves_nothing",
+                "--nocapture",
+            ])
+            .env(FOLDER, dir.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap().ends_with("staged")));
+        child.kill().unwrap();
+        assert!(!child.wait().unwrap().success());
+        assert_eq!(names(dir.path()), [""; 0]);
+    }
+
     #[cfg(unix)]
     #[test]
     fn what_is_written_is_its_owners_alone_and_devices_stay_devices() {
