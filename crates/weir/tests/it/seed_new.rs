@@ -196,7 +196,14 @@ fn what_is_too_long_for_a_provider_is_not_written() {
     fs::write(dir.join("long"), format!("#cloud-config\nx: {}\n", "ab".repeat(9000))).unwrap();
     let (status, message) = said(&run(&dir, "--merge long --limit ec2 -o out"));
     assert_eq!(status, Some(1));
-    assert!(message.contains("Amazon EC2 takes 16384") && message.contains("--gzip"), "{message}");
+    assert!(message.contains("Amazon EC2 takes 16384"), "{message}");
+    for command in [
+        "\n  weir seed new --merge long --gzip --limit ec2 -o user-data\n",
+        "\n  weir seed new --merge long -o web1\n",
+        "\n  printf '#include-once\\nhttps://HOST/web1\\n' > user-data\n",
+    ] {
+        assert!(message.contains(command), "{message}");
+    }
     assert!(!dir.join("out").exists());
     stdout(&dir, "--merge long --limit ec2 --gzip -o out");
     assert!(fs::metadata(dir.join("out")).unwrap().len() < 1000);
@@ -206,6 +213,19 @@ fn what_is_too_long_for_a_provider_is_not_written() {
     fs::write(dir.join("longer"), format!("#cloud-config\nx: {}\n", "ab".repeat(20000))).unwrap();
     let (status, message) = said(&run(&dir, "--merge longer --limit hetzner -o out2"));
     assert!(status == Some(1) && message.contains("#include-once"), "{message}");
+    assert!(!message.contains("--gzip"), "it takes no bytes: {message}");
+    let (status, message) = said(&run(&dir, "--merge longer --limit hetzner --gzip -o out2"));
+    assert!(
+        status == Some(2) && message.contains("text only") && message.contains("#include-once"),
+        "{message}"
+    );
+    fs::write(
+        dir.join("x.ign"),
+        format!("{{\"ignition\": {{\"version\": \"3.0.0\"}}, \"x\": \"{}\"}}", "ab".repeat(9000)),
+    )
+    .unwrap();
+    let (_, message) = said(&run(&dir, "--merge x.ign --limit ec2 -o out2"));
+    assert!(!message.contains("--gzip") && !message.contains("#include"), "cloud-init's alone: {message}");
 }
 
 #[test]
@@ -226,7 +246,6 @@ fn wrong_usage_is_said_in_one_sentence() {
         ("-f nocloud -o x --hostname a_b", "no host name"),
         ("-f metadata --instance-id a/b", "no instance id"),
         ("-f qemu -o x --json", "--manifest"),
-        ("-f cloud-config --limit hetzner --gzip", "text only"),
     ] {
         let output = run(&dir, arguments);
         let (status, message) = said(&output);

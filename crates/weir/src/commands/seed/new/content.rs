@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use weir_seed::Seed;
-use weir_seed::document::{MergeError, Options, Template, gzip, ignition, iso9660, meta_data, user_data};
+use weir_seed::document::{
+    MergeError, Options, Template, gzip, ignition, iso9660, meta_data, qemu, user_data,
+};
 use zeroize::Zeroizing;
 
 use super::{Args, Failure, Format, Old, SeedIn, Source, read, refuse};
@@ -218,23 +220,63 @@ fn line(seed: &Seed) -> Zeroizing<Vec<u8>> {
 /// Compressed if that is wanted, and short enough.
 fn fit(args: &Args, bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let pack = |bytes: &[u8]| gzip(bytes).map_err(|error| Failure::Failed(error.to_string()));
+    // Nothing that cloud-init knows begins with a brace.
+    let is_ignition = bytes.trim_ascii_start().starts_with(b"{");
     let bytes = if args.gzip { pack(&bytes)? } else { bytes };
     let Some(provider) = args.limit else { return Ok(bytes) };
     if args.gzip && !provider.takes_bytes {
-        return Err(Failure::Usage(format!(
-            "{} takes text only: --gzip does not go with it",
-            provider.title
-        )));
+        let title = provider.title;
+        let why = format!("{title} takes text only: --gzip does not go with it.");
+        return Err(Failure::Usage(why + &elsewhere(args, is_ignition)));
     }
     let Err(error) = provider.check(bytes.len()) else { return Ok(bytes) };
-    let packed = pack(&bytes)?;
-    let advice = if !args.gzip && provider.takes_bytes && provider.check(packed.len()).is_ok() {
-        format!("with --gzip it would be {} bytes, which cloud-init unpacks by itself", packed.len())
-    } else {
-        "write it without --limit, put it where this machine alone can fetch it over https, and give the provider what \
-         `printf '#include-once\\nhttps://HOST/PATH\\n'` writes"
-            .to_owned()
-    };
     let what = args.merge.as_ref().map_or("it".into(), |path| path.display().to_string());
-    Err(Failure::Failed(format!("{what} with a seed is too long: {error}; {advice}")))
+    let mut advice = String::new();
+    if !args.gzip && provider.takes_bytes && !is_ignition {
+        let packed = pack(&bytes)?.len();
+        advice += &match provider.check(packed) {
+            Ok(()) => format!(
+                " Compressed it is {packed} bytes, and cloud-init unpacks it by itself:\n  {} --gzip --limit {provider} -o user-data\n\
+                 Or:",
+                again(args, " -f cloud-config")
+            ),
+            Err(_) => format!(" Compressed it is {packed} bytes, which is too long as well."),
+        };
+    }
+    advice += &elsewhere(args, is_ignition);
+    Err(Failure::Failed(format!("{what} with a seed is too long: {error}.{advice}")))
+}
+
+/// How to be done with limits.
+fn elsewhere(args: &Args, is_ignition: bool) -> String {
+    let (command, pointer) = if is_ignition {
+        let source = r#""source": "https://HOST/web1""#;
+        let config =
+            format!(r#"{{"ignition": {{"version": "3.0.0", "config": {{"replace": {{{source}}}}}}}}}"#);
+        (again(args, " -f ignition"), format!("'{config}\\n'"))
+    } else {
+        (again(args, " -f cloud-config"), r"'#include-once\nhttps://HOST/web1\n'".to_owned())
+    };
+    format!(
+        " Put it where this machine alone can fetch it over https, and give the provider its address:\n  \
+         {command} -o web1\n  printf {pointer} > user-data"
+    )
+}
+
+/// The command that makes the same document, for a shell, as far as the document is concerned.
+fn again(args: &Args, format: &str) -> String {
+    let mut command = "weir seed new".to_owned();
+    match &args.merge {
+        Some(path) => command += &format!(" --merge {}", qemu::shell_line(&[path.display().to_string()])),
+        None => command += format,
+    }
+    if let Some(length) = args.bytes {
+        command += &format!(" --bytes {length}");
+    }
+    for (option, is_given) in [(" --replace", args.replace), (" --no-reseed", args.no_reseed)] {
+        if is_given {
+            command += option;
+        }
+    }
+    command
 }
