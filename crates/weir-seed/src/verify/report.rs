@@ -18,6 +18,9 @@ pub struct Finding {
     pub verdict: Verdict,
     /// What was found.
     pub what: String,
+    /// The same where it is a list: its beginning and its items, for people, to whom each is shown on a line of its own.
+    #[serde(skip)]
+    pub list: Option<(String, Vec<String>)>,
     /// What it means.
     pub why: String,
     /// What to do about it, as commands.

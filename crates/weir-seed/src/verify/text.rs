@@ -4,6 +4,9 @@ use weir_report::{Layout, Style, Verdict};
 
 use super::report::{Compared, Report};
 
+/// Of a list so many are shown; the JSON form has all of them.
+const MOST_ITEMS: usize = 12;
+
 /// The report as text, with a newline at its end.
 #[must_use]
 pub fn text(report: &Report, style: Style) -> String {
@@ -11,7 +14,16 @@ pub fn text(report: &Report, style: Style) -> String {
     headline(&mut out, report);
     for finding in &report.findings {
         out.gap();
-        out.marked(finding.verdict, &finding.what);
+        match &finding.list {
+            Some((beginning, items)) => {
+                out.marked(finding.verdict, &format!("{beginning}:"));
+                items.iter().take(MOST_ITEMS).for_each(|item| out.beside(item));
+                if let Some(more @ 1..) = items.len().checked_sub(MOST_ITEMS) {
+                    out.beside(&format!("and {more} more"));
+                }
+            }
+            None => out.marked(finding.verdict, &finding.what),
+        }
         out.beside(&finding.why);
         finding.commands.iter().for_each(|command| out.command(command));
     }

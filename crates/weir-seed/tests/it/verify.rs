@@ -65,8 +65,20 @@ fn everybody_who_shares_a_thing_is_in_one_finding() {
         machine("c1", clone.clone()),
         machine("c2", Facts { boot_id: facts(8).boot_id, draws: vec![], ..clone }),
     ]);
+    for machine in &mut machines {
+        if let Ok(Learnt::Told(facts)) = &mut machine.learnt
+            && facts.host_keys == [PublicKey::Ed25519([1; 32])]
+        {
+            facts.host_keys.push(PublicKey::Ed25519([77; 32]));
+        }
+    }
     let report = of(machines);
     assert_eq!(report.exit_status(), 2);
+    let text = text(&report, Style::Plain);
+    let keys = text.lines().filter(|line| line.trim().starts_with("Ed25519 SHA256:")).count();
+    assert_eq!(keys, 2, "one key a line: {text}");
+    let what = &finding(&report, "host-key.shared").what;
+    assert_eq!(what.matches("SHA256:").count(), 2, "{what}");
     assert_eq!(
         ids(&report),
         ["host-key.shared", "machine-id.shared", "product-uuid.shared", "seed-file.shared"]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Case, Evidence, KeyFile, Learnt, Server, and, push, shared};
+use super::{Case, Evidence, KeyFile, Learnt, Server, and, listed, push, shared};
 use crate::verify::bundle::{Found, Unread};
 use crate::verify::key::PublicKey;
 use weir_report::Verdict;
@@ -54,18 +54,15 @@ impl Case<'_> {
             ""
         };
         let (one, fingerprints) = (keys.len() == 1, fingerprints(keys));
-        let what = format!(
-            "{} share {} ssh host {}: {}",
-            and(&names),
-            keys.len(),
-            if one { "key" } else { "keys" },
-            and(&described(keys))
-        );
+        let beginning =
+            format!("{} share {} ssh host {}", and(&names), keys.len(), if one { "key" } else { "keys" });
+        let (what, list) = listed(beginning, described(keys));
         let why = format!(
             "Whoever has the private key of one can stand in for the others; it was in the image, or made from the same randomness.{perhaps}"
         );
         let finding = self.find("host-key.shared", Verdict::Critical, what, why);
         finding.commands = vec![push(&names), NEW_HOST_KEYS.to_owned()];
+        finding.list = list;
         finding.machines = names;
         finding.keys = fingerprints;
     }

@@ -169,6 +169,7 @@ impl<'a> Case<'a> {
             id,
             verdict,
             what: what.into(),
+            list: None,
             why: why.into(),
             commands: Vec::new(),
             machines: Vec::new(),
@@ -273,6 +274,12 @@ fn and(names: &[impl AsRef<str>]) -> String {
         [first @ .., last] if names.len() <= MOST => format!("{} and {last}", first.join(", ")),
         _ => format!("{} and {} more", names.get(..MOST).unwrap_or_default().join(", "), names.len() - MOST),
     }
+}
+
+/// A sentence that ends with a list, and the two apart if there is more than one in it.
+fn listed(beginning: String, items: Vec<String>) -> (String, Option<(String, Vec<String>)>) {
+    let what = format!("{beginning}: {}", and(&items));
+    (what, (items.len() > 1).then_some((beginning, items)))
 }
 
 /// `weir seed push` for these machines.

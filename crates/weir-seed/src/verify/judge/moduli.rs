@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dashu_int::UBig;
 
 use super::keys::{NEW_HOST_KEYS, found};
-use super::{Case, and, push};
+use super::{Case, and, listed, push};
 use crate::verify::batch_gcd::{Plan, on_threads};
 use crate::verify::key::PublicKey;
 use crate::verify::rsa::{Weakness, common_factors, weaknesses};
@@ -66,40 +66,33 @@ impl<'a> Case<'a> {
             commons.groups.iter().partition(|common| common.factor_bits < LEAST_PRIME_BITS);
         for common in large {
             let keys: Vec<_> = common.moduli.iter().filter_map(|at| keys.get(*at)).collect();
-            let what = format!(
-                "{} different RSA keys have a prime in common, of {} bits: {}",
+            let beginning = format!(
+                "{} different RSA keys have a prime in common, of {} bits",
                 keys.len(),
-                common.factor_bits,
-                and(&owned(self, &keys))
+                common.factor_bits
             );
-            self.common_factor(what, &keys);
+            self.common_factor(beginning, &keys);
         }
         if !small.is_empty() {
             let damaged: BTreeSet<usize> = small.iter().flat_map(|common| &common.moduli).copied().collect();
             let keys: Vec<_> = damaged.iter().filter_map(|at| keys.get(*at)).collect();
             let sign = format!("Modulus with a factor below 2^{LEAST_PRIME_BITS} that another has too");
-            self.about(
-                ("rsa.small-factor", Verdict::Critical),
-                format!("{sign}: {}", and(&owned(self, &keys))),
-                DAMAGED,
-                &keys,
-            );
+            self.about(("rsa.small-factor", Verdict::Critical), sign, DAMAGED, &keys);
         }
         if !commons.unresolved.is_empty() {
             let keys: Vec<_> = commons.unresolved.iter().filter_map(|at| keys.get(*at)).collect();
-            let what = format!(
-                "{} more RSA keys have primes in common with others, too many to say with whom: {}",
-                keys.len(),
-                and(&owned(self, &keys))
+            let beginning = format!(
+                "{} more RSA keys have primes in common with others, too many to say with whom",
+                keys.len()
             );
-            self.common_factor(what, &keys);
+            self.common_factor(beginning, &keys);
         }
         self.weak(&moduli, &keys, plan);
     }
 
-    fn common_factor(&mut self, what: String, keys: &[&RsaKey]) {
+    fn common_factor(&mut self, beginning: String, keys: &[&RsaKey]) {
         let why = "Whoever has their public keys can reckon the private ones, as was done here. They were made from too little randomness.";
-        self.about(("rsa.common-factor", Verdict::Critical), what, why, keys);
+        self.about(("rsa.common-factor", Verdict::Critical), beginning, why, keys);
     }
 
     fn weak(&mut self, moduli: &[UBig], keys: &[RsaKey], plan: Plan) {
@@ -118,12 +111,18 @@ impl<'a> Case<'a> {
         }
         for (weakness, keys) in groups {
             let (id, verdict, sign, why) = told(&weakness);
-            let what = format!("{sign}: {}", and(&owned(self, &keys)));
-            self.about((id, verdict), what, why, &keys);
+            self.about((id, verdict), sign, why, &keys);
         }
     }
 
-    fn about(&mut self, (id, verdict): (&'static str, Verdict), what: String, why: &str, keys: &[&RsaKey]) {
+    fn about(
+        &mut self,
+        (id, verdict): (&'static str, Verdict),
+        beginning: String,
+        why: &str,
+        keys: &[&RsaKey],
+    ) {
+        let (what, list) = listed(beginning, owned(self, keys));
         let (mut machines, mut places) = (BTreeSet::new(), Vec::new());
         for owner in keys.iter().flat_map(|key| &key.owners) {
             match owner {
@@ -135,6 +134,7 @@ impl<'a> Case<'a> {
         }
         let names = self.names(machines);
         let finding = self.find(id, verdict, what, why);
+        finding.list = list;
         if !names.is_empty() {
             finding.commands = vec![push(&names), NEW_HOST_KEYS.to_owned()];
         }

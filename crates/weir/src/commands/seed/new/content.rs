@@ -237,7 +237,7 @@ fn fit(args: &Args, bytes: Zeroizing<Vec<u8>>) -> Result<Zeroizing<Vec<u8>>, Fai
         advice += &match provider.check(packed) {
             Ok(()) => format!(
                 " Compressed it is {packed} bytes, and cloud-init unpacks it by itself:\n  {} --gzip --limit {provider} -o user-data\n\
-                 Or:",
+                 Else:",
                 again(args, " -f cloud-config")
             ),
             Err(_) => format!(" Compressed it is {packed} bytes, which is too long as well."),
