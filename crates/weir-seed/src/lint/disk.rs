@@ -10,15 +10,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{ChildStderr, ChildStdout};
 use std::thread::JoinHandle;
 
 use weir_report::shown;
 
 use super::folder::Folder;
+use super::guest::Guest;
 use super::image::{Access, LintError};
 use super::report::Unseen;
 
@@ -44,14 +44,14 @@ const INSTEAD: &str = "mount it and look at the folder instead, or make a tar of
 impl Disk {
     pub(super) fn open(path: &Path, format: Format, access: Access) -> Result<Self, LintError> {
         let path = fs::canonicalize(path)?;
-        let mut session = Session::start()?;
-        session.add(&path, format, access.change)?;
-        let mut unseen = Vec::new();
-        let esps = session.mount(access.change, &mut unseen)?;
-        let top = session.export(access.change)?;
-        let esps = (0..esps).map(|number| Folder::open(&top.join(format!("weir-esp-{number}"))));
-        let esps = esps.collect::<io::Result<_>>()?;
-        Ok(Self { root: Folder::open(&top.join("weir-root"))?, esps, unseen, session })
+        let mut session = Session::start(access)?;
+        let opened = session.open(&path, format, access.change);
+        let Opened { root, esps, unseen } = opened.map_err(|error| match session.guest.is_late() {
+            true => LintError::NotAnImage(too_late(access)),
+            false => error,
+        })?;
+        session.guest.is_open()?;
+        Ok(Self { root, esps, unseen, session })
     }
 
     /// Unmounts all, and waits until what was changed is in the disk's file.
@@ -63,31 +63,50 @@ impl Disk {
     }
 }
 
+fn too_late(access: Access) -> String {
+    format!(
+        "a disk that guestfish did not open in {} s; where /dev/kvm does not work, set \
+         LIBGUESTFS_BACKEND=direct and LIBGUESTFS_BACKEND_SETTINGS=force_tcg; or {INSTEAD}",
+        access.open_within.as_secs()
+    )
+}
+
+/// What can be looked at.
+struct Opened {
+    root: Folder,
+    esps: Vec<Folder>,
+    unseen: Vec<Unseen>,
+}
+
 /// A guestfish that takes commands.
 struct Session {
-    child: Child,
-    input: Option<ChildStdin>,
+    guest: Guest,
     output: BufReader<ChildStdout>,
     /// Gathers what it complains of; not to be read would hold it up.
     complaints: Option<JoinHandle<String>>,
-    /// Where it is exported to, as soon as it is.
-    folder: Option<PathBuf>,
 }
 
 impl Session {
-    fn start() -> Result<Self, LintError> {
-        let mut command = Command::new("guestfish");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|error| match error.kind() {
+    fn start(access: Access) -> Result<Self, LintError> {
+        let started = Guest::start(access.open_within, access.change);
+        let (guest, output, errors) = started.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => LintError::NotAnImage(format!(
                 "a disk: that takes guestfish, which is not installed here (Debian's package is libguestfs-tools); {INSTEAD}"
             )),
             _ => LintError::Io(error),
         })?;
-        let (input, output) = (child.stdin.take(), child.stdout.take());
-        let output = output.ok_or_else(|| io::Error::other("no pipe"))?;
-        let complaints = child.stderr.take().map(|errors| std::thread::spawn(move || gathered(errors)));
-        Ok(Self { child, input, output: BufReader::new(output), complaints, folder: None })
+        let complaints = std::thread::spawn(move || gathered(errors));
+        Ok(Self { guest, output: BufReader::new(output), complaints: Some(complaints) })
+    }
+
+    fn open(&mut self, path: &Path, format: Format, change: bool) -> Result<Opened, LintError> {
+        self.add(path, format, change)?;
+        let mut unseen = Vec::new();
+        let esps = self.mount(change, &mut unseen)?;
+        let top = self.export(change)?;
+        let esps = (0..esps).map(|number| Folder::open(&top.join(format!("weir-esp-{number}"))));
+        let esps = esps.collect::<io::Result<_>>()?;
+        Ok(Opened { root: Folder::open(&top.join("weir-root"))?, esps, unseen })
     }
 
     fn add(&mut self, path: &Path, format: Format, change: bool) -> Result<(), LintError> {
@@ -150,48 +169,34 @@ impl Session {
 
     /// Exports what is mounted to a new folder.
     fn export(&mut self, change: bool) -> Result<PathBuf, LintError> {
-        let folder = new_folder()?;
+        let folder = self.guest.mount_folder()?;
         let name = folder.to_str().filter(|name| is_harmless(name));
         let name =
             name.ok_or_else(|| io::Error::other("guestfish takes no path with such characters; set TMPDIR"))?;
         // With the program, the mount ends too, however that comes to its end.
-        let exported = self.ask(&[&format!("mount-local {name} readonly:{} options:auto_unmount", !change)]);
-        if let Err(error) = exported {
-            let _ = fs::remove_dir(&folder);
-            return Err(error);
-        }
-        self.folder = Some(folder.clone());
+        self.ask(&[&format!("mount-local {name} readonly:{} options:auto_unmount", !change)])?;
         // Accesses wait until it runs.
-        self.say("mount-local-run")?;
+        self.guest.say("mount-local-run")?;
         Ok(folder)
     }
 
     fn close(mut self) -> io::Result<()> {
-        let Some(folder) = self.folder.take() else { return Ok(()) };
-        unmount(&folder)?;
-        let _ = fs::remove_dir(&folder);
-        self.say("sync\n-fstrim /weir-root\numount-all\nshutdown")?;
-        self.input = None;
+        self.guest.unmount()?;
+        self.guest.say("sync\n-fstrim /weir-root\numount-all\nshutdown")?;
+        self.guest.say_no_more();
         let mut rest = String::new();
         self.output.read_to_string(&mut rest)?;
-        match self.child.wait()?.success() {
+        match self.guest.wait()? {
             true => Ok(()),
             false => Err(io::Error::other(format!("guestfish: {}", self.why()))),
         }
-    }
-
-    fn say(&mut self, line: &str) -> io::Result<()> {
-        let input = self.input.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
-        input.write_all(line.as_bytes())?;
-        input.write_all(b"\n")?;
-        input.flush()
     }
 
     /// Has commands done, and gives what they print. It ends itself at the first that fails.
     fn ask(&mut self, lines: &[&str]) -> Result<Vec<String>, LintError> {
         for line in lines.iter().copied().chain([format!("echo {MARK}").as_str()]) {
             // It may have ended; what it said before tells more than that.
-            let _ = self.say(line);
+            let _ = self.guest.say(line);
         }
         let mut answer = Vec::new();
         loop {
@@ -208,6 +213,7 @@ impl Session {
     }
 
     fn complaint(&mut self) -> LintError {
+        self.guest.leave_to_signal();
         LintError::NotAnImage(format!("a disk that guestfish cannot open ({}); {INSTEAD}", self.why()))
     }
 
@@ -222,17 +228,10 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if let Some(folder) = self.folder.take() {
-            let _ = unmount(&folder);
-            let _ = fs::remove_dir(&folder);
-        }
-        // Without commands it ends.
-        self.input = None;
-        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
-            let mut rest = Vec::new();
-            let _ = self.output.read_to_end(&mut rest);
-        }
-        let _ = self.child.wait();
+        let _ = self.guest.unmount();
+        self.guest.say_no_more();
+        let _ = io::copy(&mut self.output, &mut io::sink());
+        let _ = self.guest.wait();
     }
 }
 
@@ -282,29 +281,6 @@ fn gathered(mut errors: ChildStderr) -> String {
         kept.drain(..kept.len().saturating_sub(MOST));
     }
     String::from_utf8_lossy(&kept).into_owned()
-}
-
-/// A new folder that only this user may enter.
-fn new_folder() -> io::Result<PathBuf> {
-    let temporary = std::env::temp_dir();
-    for number in 0..1000 {
-        let folder = temporary.join(format!("weir-seed-lint-{}-{number}", std::process::id()));
-        match fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            made => return made.map(|()| folder),
-        }
-    }
-    Err(io::Error::other("no name is left for a temporary folder"))
-}
-
-fn unmount(folder: &Path) -> io::Result<()> {
-    for program in ["fusermount3", "fusermount"] {
-        let status = Command::new(program).arg("-u").arg(folder).stderr(Stdio::null()).status();
-        if status.is_ok_and(|status| status.success()) {
-            return Ok(());
-        }
-    }
-    Err(io::Error::other(format!("cannot unmount {}: try fusermount -u", folder.display())))
 }
 
 #[cfg(test)]

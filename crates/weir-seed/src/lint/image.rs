@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use super::archive::Archive;
 #[cfg(unix)]
@@ -41,12 +42,21 @@ pub struct Consent {
 }
 
 /// How an image is opened.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Access {
     /// To be changed, too.
     pub change: bool,
     /// Although it is the root of the system that runs.
     pub running_system: bool,
+    /// How long a disk may take to open.
+    pub open_within: Duration,
+}
+
+impl Default for Access {
+    /// To be looked at, with five minutes for a disk.
+    fn default() -> Self {
+        Self { change: false, running_system: false, open_within: Duration::from_secs(300) }
+    }
 }
 
 /// An image.
@@ -273,10 +283,29 @@ fn is_block_device(_: &fs::Metadata) -> bool {
     false
 }
 
-fn file(path: &Path, access: Access) -> Result<Body, LintError> {
+/// Whether this is a disk, which takes a while to open.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn is_disk(path: &Path) -> io::Result<bool> {
+    let about = fs::metadata(path)?;
+    if !about.is_file() && !is_block_device(&about) {
+        return Ok(false);
+    }
+    #[cfg(unix)]
+    return Ok(matches!(Content::of(&head(path)?), Content::Disk(_)));
+    #[cfg(not(unix))]
+    return Ok(false);
+}
+
+fn head(path: &Path) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     File::open(path)?.take(HEAD_BYTES).read_to_end(&mut head)?;
-    match Content::of(&head) {
+    Ok(head)
+}
+
+fn file(path: &Path, access: Access) -> Result<Body, LintError> {
+    match Content::of(&head(path)?) {
         Content::Archive(packing) => match Archive::open(path, packing) {
             Ok(archive) => Ok(Body::Archive(Box::new(archive))),
             Err(error) if packing != Packing::Plain && error.kind() == io::ErrorKind::InvalidData => {

@@ -16,6 +16,8 @@ mod disk;
 mod examine;
 #[cfg(unix)]
 mod folder;
+#[cfg(unix)]
+mod guest;
 mod image;
 mod pack;
 mod pattern;
@@ -27,7 +29,7 @@ mod text;
 mod tree;
 
 pub use archive::check as check_archive;
-pub use image::{Access, Consent, Image, LintError};
+pub use image::{Access, Consent, Image, LintError, is_disk};
 pub use place::Place;
 pub use report::{Done, Finding, FixedBy, Report, SCHEMA, Terms, Unseen};
 pub use rules::{Group, RULES, Rule, rule};

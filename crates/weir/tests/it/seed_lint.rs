@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 use testkit::TempDir;
@@ -147,6 +148,24 @@ fn every_rule_is_listed_and_documented() {
     }
 }
 
+/// `weir seed lint` for a disk, with programs of this test's own in `bin`.
+fn on_disk(bin: &TempDir, programs: &[(&str, &str)], arguments: &[&str]) -> Command {
+    for (name, script) in programs {
+        fs::write(bin.join(name), script).unwrap();
+        fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let disk = bin.join("disk.raw");
+    let mut content = vec![0; 1 << 20];
+    content[510..512].copy_from_slice(b"\x55\xaa");
+    fs::write(&disk, content).unwrap();
+    fs::create_dir_all(bin.join("tmp")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    command.args(["seed", "lint"]).arg(disk).args(arguments);
+    let path = format!("{}:{}", bin.path().display(), std::env::var("PATH").unwrap());
+    command.env("PATH", path).env("TMPDIR", bin.join("tmp")).env_remove("LIBGUESTFS_TMPDIR");
+    command
+}
+
 /// A disk, and a guestfish that answers for it and shows `tree` at its mount point, as FUSE would.
 fn with_stand_in(root: &TempDir, bin: &TempDir, arguments: &[&str]) -> Output {
     let script = format!(
@@ -159,22 +178,9 @@ fn with_stand_in(root: &TempDir, bin: &TempDir, arguments: &[&str]) -> Output {
          echo seed > \"$1/weir-esp-0/loader/random-seed\";;\nesac; done\n",
         root.path().display()
     );
-    for (name, script) in [
-        ("guestfish", script.as_str()),
-        ("fusermount3", "#!/bin/sh\nrm -r \"$2/weir-root\" \"$2/weir-esp-0\"\n"),
-    ] {
-        fs::write(bin.join(name), script).unwrap();
-        fs::set_permissions(bin.join(name), fs::Permissions::from_mode(0o755)).unwrap();
-    }
-    let disk = bin.join("disk.raw");
-    let mut content = vec![0; 1 << 20];
-    content[510..512].copy_from_slice(b"\x55\xaa");
-    fs::write(&disk, content).unwrap();
-    fs::create_dir_all(bin.join("tmp")).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-    command.args(["seed", "lint"]).arg(disk).args(arguments);
-    let path = format!("{}:{}", bin.path().display(), std::env::var("PATH").unwrap());
-    command.env("PATH", path).env("TMPDIR", bin.join("tmp")).output().unwrap()
+    let unmount = "#!/bin/sh\nrm -r \"$2/weir-root\" \"$2/weir-esp-0\"\n";
+    let programs = [("guestfish", script.as_str()), ("fusermount3", unmount)];
+    on_disk(bin, &programs, arguments).output().unwrap()
 }
 
 #[test]
@@ -186,10 +192,52 @@ fn a_disk_is_looked_at_through_guestfish() {
     assert_eq!(report["findings"][0]["path"], "/loader/random-seed of the EFI system partition");
     assert_eq!(report["unseen"][0]["what"], "/x y: /dev/sda3");
     let output = with_stand_in(&root, &bin, &["--fix"]);
-    let shown = text(&output);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("opening the disk") && said.lines().count() == 1, "{said}");
+    let shown = String::from_utf8_lossy(&output.stdout);
     assert!(shown.contains("removed /loader/random-seed of the EFI system partition\n"), "{shown}");
     assert!(!root.join("etc/ssh/ssh_host_ed25519_key").exists());
     assert_eq!(fs::read_dir(bin.join("tmp")).unwrap().count(), 0, "nothing is left mounted");
+}
+
+/// A guestfish that never opens anything, with a helper in a process group of its own, as its virtual machine is. It
+/// tells who they are.
+const HUNG: &str = "#!/bin/bash\nset -m\nsleep 1000 &\ntouch \"$LIBGUESTFS_TMPDIR/of-guestfish\"\n\
+    echo \"$$ $!\" > \"$TMPDIR/../pids.new\"; mv \"$TMPDIR/../pids.new\" \"$TMPDIR/../pids\"\n\
+    while :; do wait; sleep 1000; done\n";
+
+fn nothing_is_left(bin: &TempDir) {
+    for pid in fs::read_to_string(bin.join("pids")).unwrap().split_whitespace() {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // A helper whose parent is gone may wait for whoever inherits it.
+        assert!(stat.is_empty() || stat.contains(") Z "), "{stat}");
+    }
+    assert_eq!(fs::read_dir(bin.join("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_disk_that_does_not_open_has_a_time_limit() {
+    let bin = TempDir::new();
+    let output = on_disk(&bin, &[("guestfish", HUNG)], &["--timeout", "1"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("in 1 s;") && said.contains("LIBGUESTFS_BACKEND_SETTINGS=force_tcg"), "{said}");
+    nothing_is_left(&bin);
+}
+
+#[test]
+fn a_signal_ends_guestfish_too() {
+    let bin = TempDir::new();
+    let mut child = on_disk(&bin, &[("guestfish", HUNG)], &[]).stderr(Stdio::piped()).spawn().unwrap();
+    while !bin.join("pids").exists() {
+        assert!(child.try_wait().unwrap().is_none());
+        std::thread::yield_now();
+    }
+    let sent = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+    assert!(sent.success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.signal(), Some(15), "{output:?}");
+    nothing_is_left(&bin);
 }
 
 #[test]

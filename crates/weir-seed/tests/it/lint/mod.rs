@@ -38,7 +38,7 @@ pub(crate) fn put(root: &Path, path: &str, content: impl AsRef<[u8]>) {
 }
 
 pub(crate) fn open(path: &Path) -> Image {
-    Image::open(path, Access { change: true, running_system: false }).unwrap()
+    Image::open(path, Access { change: true, ..Access::default() }).unwrap()
 }
 
 pub(crate) fn look(path: &Path) -> Report {

@@ -258,7 +258,7 @@ fn what_is_accepted_is_neither_counted_nor_changed() {
 #[test]
 fn the_running_system_is_not_changed_without_consent() {
     let open = |access| Image::open(Path::new("/"), access).map(|_| ());
-    let change = Access { change: true, running_system: false };
+    let change = Access { change: true, ..Access::default() };
     assert!(matches!(open(change), Err(LintError::RunningSystem)));
     assert!(matches!(Image::open(Path::new("/usr/.."), change), Err(LintError::RunningSystem)));
     assert!(open(Access::default()).is_ok());

@@ -5,10 +5,11 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use weir_seed::lint::{
-    Access, Consent, Done, FixedBy, Image, LintError, RULES, Report, Rule, Style, Terms, done_text, rule,
-    rules_text, text,
+    Access, Consent, Done, FixedBy, Image, LintError, RULES, Report, Rule, Style, Terms, done_text, is_disk,
+    rule, rules_text, text,
 };
 
 const AFTER_HELP: &str = "\
@@ -54,6 +55,9 @@ pub(crate) struct Args {
     /// With --fix: do it even if this is the root of the system that runs
     #[arg(long, requires = "fix")]
     running_system: bool,
+    /// How long a disk may take to open
+    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u32).range(1..))]
+    timeout: u32,
     /// List what is looked for
     #[arg(long, exclusive = true)]
     rules: bool,
@@ -87,7 +91,15 @@ fn known_rule(id: &str) -> Result<&'static Rule, String> {
 fn lint(args: &Args, path: &std::path::Path) -> Result<u8, LintError> {
     let terms = Terms { allowed: args.allow.clone(), strict: args.strict };
     let change = args.fix && !args.dry_run;
-    let mut image = Image::open(path, Access { change, running_system: args.running_system })?;
+    let open_within = Duration::from_secs(args.timeout.into());
+    let access = Access { change, running_system: args.running_system, open_within };
+    if is_disk(path).unwrap_or_default() {
+        complain(&format!(
+            "{}: opening the disk through guestfish, which takes a minute or two without KVM",
+            path.display()
+        ));
+    }
+    let mut image = Image::open(path, access)?;
     let mut report = image.look(&terms)?;
     let consent = Consent { keys: args.fix_keys };
     let mut done = Vec::new();
