@@ -62,6 +62,15 @@ pub(super) fn examine(tree: &mut dyn Tree, root: Option<&[u8]>) -> io::Result<Fo
     // Rules that say more of a file stand before those that say less.
     let mut told = BTreeSet::new();
     look.found.findings.retain(|finding| told.insert((finding.group, finding.place.clone())));
+    // Where two sections mean one file, what is graver is said, and that once.
+    let mut gravest: BTreeMap<Place, Verdict> = BTreeMap::new();
+    for finding in &look.found.findings {
+        let before = gravest.entry(finding.place.clone()).or_insert(finding.verdict);
+        *before = finding.verdict.max(*before);
+    }
+    look.found.findings.retain(|finding| {
+        gravest.get(&finding.place) == Some(&finding.verdict) && gravest.remove(&finding.place).is_some()
+    });
     Ok(look.found)
 }
 
@@ -126,10 +135,17 @@ impl Look<'_> {
             Test::Leads(_) => resolve(tree, place)?,
             _ => Some(place.clone()),
         };
-        let Some(place) = place else { return Ok(None) };
+        let Some(place) = place else {
+            return Err(io::Error::other("a link that leads nowhere in this image"));
+        };
         let Some(entry) = tree.entry(&place)? else { return Ok(None) };
         let candidate = Candidate { rule, place, entry };
         let is_file = entry.kind == Kind::File && entry.bytes > 0;
+        if entry.kind == Kind::Other && rule.test != Test::There {
+            return Err(io::Error::other(
+                "neither a file nor a folder nor a link, but a device, a FIFO or a socket",
+            ));
+        }
         Ok(match rule.test {
             Test::There => Some((candidate, None)),
             Test::NotEmpty | Test::Credited(_) if is_file => Some((candidate, None)),

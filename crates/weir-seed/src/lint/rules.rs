@@ -169,7 +169,7 @@ pub static RULES: &[Rule] = &[
         .says("an init script's seed file", ALL_BEGIN_ALIKE),
     Rule::seed("seed.weir-feed", Verdict::Warning, &["/var/lib/weir-feed/seed*"])
         .says("weir-feed's seed file", "Every clone begins with the same seed. weir-feed notices that and does not credit it."),
-    Rule::seed("seed.weir-seed", Verdict::Warning, &["/var/lib/weir-seed/*", "/run/weir-seed/*", "/run/weir-feed/*"])
+    Rule::seed("seed.weir-seed", Verdict::Warning, &["/var/lib/weir-seed/*"])
         .when(Test::There)
         .says("what Weir kept of another machine", "A clone would take the seeds that another machine received for its own."),
     Rule::seed("seed.pollinate", Verdict::Warning, &["/var/cache/pollinate/seeded", "/var/lib/pollinate/*", "/var/cache/pollinate/log"])

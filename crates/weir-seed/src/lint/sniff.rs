@@ -129,26 +129,73 @@ fn find(bytes: &[u8], what: &[u8]) -> Option<usize> {
     memchr::memmem::find(bytes, what)
 }
 
-/// `-----BEGIN ... PRIVATE KEY-----` with any words between (RFC 7468 and its forerunners), and those forms that are not PEM.
+/// `-----BEGIN ... PRIVATE KEY-----` with any words between (RFC 7468 and its forerunners) and a line of the key, and those
+/// forms that are not PEM. The marker by itself is in many a history and holds nothing.
 fn holds_private_key(bytes: &[u8]) -> bool {
-    const OTHERS: [&[u8]; 6] = [
-        b"PuTTY-User-Key-File-",
-        b"AGE-SECRET-KEY-1",
-        b"-----BEGIN OpenVPN Static key",
-        b"== ed25519v1-secret:",
-        b"-----BEGIN ED25519 PRIVATE KEY",
-        b"-----BEGIN PGP PRIVATE KEY BLOCK",
-    ];
+    const OTHERS: [&[u8]; 3] = [b"PuTTY-User-Key-File-", b"AGE-SECRET-KEY-1", b"== ed25519v1-secret:"];
     let pem = memchr::memmem::find_iter(bytes, b"-----BEGIN ").any(|at| {
         let head = bytes.get(at + 11..).unwrap_or_default();
         let head = head.get(..64).unwrap_or(head);
         let end = head.windows(5).position(|window| window == b"-----");
-        end.and_then(|end| head.get(..end)).is_some_and(|label| label.ends_with(b"PRIVATE KEY"))
+        let label = end.and_then(|end| head.get(..end));
+        let rest = end.and_then(|end| bytes.get(at + 11 + end + 5..));
+        label.is_some_and(names_a_key) && rest.is_some_and(begins_with_key)
     });
     // dropbear writes the type's name behind its length.
     let dropbear = bytes.get(..4).is_some_and(|length| matches!(length, [0, 0, 0, 1..=64]))
         && bytes.get(4..11).is_some_and(|name| name.starts_with(b"ssh-") || name.starts_with(b"ecdsa-"));
     pem || dropbear || OTHERS.iter().any(|other| find(bytes, other).is_some())
+}
+
+fn names_a_key(label: &[u8]) -> bool {
+    label.ends_with(b"PRIVATE KEY")
+        || label.ends_with(b"PRIVATE KEY BLOCK")
+        || label.starts_with(b"OpenVPN Static key")
+}
+
+/// Whether a line of a key follows a marker: right behind it, or on the first line that is neither empty nor a header
+/// (`DEK-Info: ...`). Line ends may be escaped, as in JSON, and lines have more before them, as in a log.
+fn begins_with_key(rest: &[u8]) -> bool {
+    const NEAR: usize = 2048;
+    let mut rest = rest.get(..NEAR).unwrap_or(rest);
+    let mut is_first = true;
+    while !rest.is_empty() {
+        let end = rest.windows(2).position(|two| two[0] == b'\n' || two == b"\\n").unwrap_or(rest.len());
+        let line = trimmed(rest.get(..end).unwrap_or_default());
+        let is_header = line.contains(&b':');
+        let mut words = line.split(|byte| byte.is_ascii_whitespace());
+        let word = if is_first { words.next() } else { words.next_back() };
+        if word.is_some_and(is_of_key) && (is_first || is_header || words.next().is_none()) {
+            return true;
+        }
+        if !is_first && !is_header && !line.is_empty() {
+            return false;
+        }
+        is_first = false;
+        let ends = if rest.get(end) == Some(&b'\\') { 2 } else { 1 };
+        rest = rest.get(end + ends..).unwrap_or_default();
+    }
+    false
+}
+
+/// Without what stands around a line that is part of a string.
+fn trimmed(line: &[u8]) -> &[u8] {
+    let around = |byte: &u8| byte.is_ascii_whitespace() || b"\"'\\,+".contains(byte);
+    let bare = |line: &[u8]| {
+        let start = line.iter().position(|byte| !around(byte)).unwrap_or(line.len());
+        let end = line.iter().rposition(|byte| !around(byte)).map_or(start, |last| last + 1);
+        start..end
+    };
+    let line = line.get(bare(line)).unwrap_or_default();
+    // The first line is that of the marker, of which an escaped `\r` may be all that is left.
+    let line = if line == b"r" { b"" } else { line.strip_suffix(b"\\r").unwrap_or(line) };
+    line.get(bare(line)).unwrap_or_default()
+}
+
+/// Base64, or the first of it before something else ends it; no path, which is of the same characters.
+fn is_of_key(word: &[u8]) -> bool {
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=".contains(byte);
+    word.iter().all(is_base64) && (word.len() >= 40 || word.len() >= 16 && !word.starts_with(b"/"))
 }
 
 /// `name = value`, `name: value`, with something for a value.
@@ -199,12 +246,17 @@ mod tests {
     #[test]
     fn private_keys_are_known_by_their_heads() {
         for text in [
-            "-----BEGIN PRIVATE KEY-----\nMC4",
-            "text before\n-----BEGIN RSA PRIVATE KEY-----",
-            "-----BEGIN ENCRYPTED PRIVATE KEY-----",
-            "-----BEGIN OPENSSH PRIVATE KEY-----",
+            "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA",
+            "text before\n-----BEGIN RSA PRIVATE KEY-----\r\nMC4CAQAwBQYDK2VwBCIEIA\r\n",
+            "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nMC4CAQAwBQYDK2VwBCIEIA",
+            "{\"key\": \"-----BEGIN ENCRYPTED PRIVATE KEY-----\\nMC4CAQAwBQYDK2VwBCIEIA\\n\"}",
+            "'-----BEGIN PRIVATE KEY-----\\\\r\\\\nMC4CAQAwBQYDK2VwBCIEIA\\\\r\\\\n'",
+            "  key: |\n    -----BEGIN OPENSSH PRIVATE KEY-----\n    b3BlbnNzaC1rZXktdjEAAAAA\n",
+            "KEY=-----BEGIN PRIVATE KEY----- MC4CAQAwBQYDK2VwBCIEIA -----END PRIVATE KEY-----",
+            "Jan  1 00:00:00 h c[1]: -----BEGIN EC PRIVATE KEY-----\nJan  1 00:00:00 h c[1]: MC4CAQAwBQYDK2VwBCIEIA\n",
+            "-----BEGIN PGP PRIVATE KEY BLOCK-----\nVersion: 1\n\nlQOYBGAAAAABCADAAAAA\n=abcd\n",
             "PuTTY-User-Key-File-3: ssh-ed25519",
-            "# OpenVPN\n-----BEGIN OpenVPN Static key V1-----",
+            "# OpenVPN\n-----BEGIN OpenVPN Static key V1-----\n00112233445566778899aabbccddeeff\n",
             "== ed25519v1-secret: type0 ==\0\0\0",
             "\0\0\0\x07ssh-rsa\0\0",
             "\0\0\0\x13ecdsa-sha2-nistp256",
@@ -219,6 +271,11 @@ mod tests {
             "-----BEGIN ",
             "ssh-rsa AAAA a@b",
             "-----BEGIN X-----PRIVATE KEY-----",
+            "echo -----BEGIN PRIVATE KEY-----\n",
+            "grep -r -- '-----BEGIN PRIVATE KEY-----' /etc\nls\nMC4CAQAwBQYDK2VwBCIEIA\n",
+            "echo -----BEGIN PRIVATE KEY-----\n/usr/lib/systemd/systemd\n",
+            "echo -----BEGIN PRIVATE KEY-----\ngit checkout 00112233445566778899aabbccddeeff\n",
+            "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n",
         ] {
             assert!(!Content::PrivateKey.is_in_bytes(text.as_bytes()), "{text}");
         }
@@ -285,7 +342,7 @@ mod tests {
             2 * PIECE_BYTES - OVERLAP_BYTES - 3,
         ] {
             let mut bytes = vec![b'.'; at];
-            bytes.extend_from_slice(b"-----BEGIN PRIVATE KEY-----");
+            bytes.extend_from_slice(b"-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA\n");
             bytes.resize(3 * PIECE_BYTES, b'.');
             let answers = Content::which(
                 &[Content::PrivateKey, Content::Seed, Content::Words(&["no"])],

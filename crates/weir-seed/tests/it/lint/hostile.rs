@@ -23,7 +23,10 @@ fn links_do_not_lead_out() {
     symlink(outside.path().join("machine-id"), etc.join("machine-id")).unwrap();
     let up = "../".repeat(30) + outside.path().to_str().unwrap().trim_start_matches('/');
     symlink(&up, root.path().join("home")).unwrap();
-    assert_eq!(ids(&look(root.path())), [""; 0]);
+    let found = look(root.path());
+    assert_eq!(ids(&found), [""; 0]);
+    let unseen = found.unseen.first().map(|unseen| (unseen.what.as_str(), unseen.why.as_str()));
+    assert_eq!(unseen, Some(("/etc/machine-id", "a link that leads nowhere in this image")));
     assert_eq!(fix(root.path(), Consent { keys: true }), []);
     assert!(outside.path().join("ssh/ssh_host_rsa_key").exists());
     assert_eq!(fs::read_to_string(outside.path().join("machine-id")).unwrap(), ID);
@@ -63,7 +66,10 @@ fn nothing_blocks() {
     fs::remove_file(root.path().join("etc/passwd")).unwrap();
     mknodat(CWD, root.path().join("etc/passwd"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     let begun = Instant::now();
-    assert_eq!(ids(&look(root.path())), [""; 0]);
+    let found = look(root.path());
+    assert_eq!((ids(&found), found.exit), (Vec::new(), 3));
+    let unseen: Vec<_> = found.unseen.iter().map(|unseen| unseen.what.as_str()).collect();
+    assert_eq!(unseen, ["/etc/hostid", "/etc/machine-id", "/root/.rnd", "/var/log/x.log"]);
     assert!(begun.elapsed() < Duration::from_secs(20));
     // A FIFO in a place where anything is a finding goes away, unopened.
     fs::create_dir_all(root.path().join("var/crash")).unwrap();

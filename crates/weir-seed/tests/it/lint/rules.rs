@@ -51,8 +51,12 @@ fn cases() -> Vec<(&'static str, &'static str, String)> {
         ("key.samba", "/var/lib/samba/private/secrets.tdb", secret()),
         ("key.ipsec", "/etc/swanctl/private/host.pem", pem()),
         ("key.ipsec-secrets", "/etc/ipsec.secrets", format!(": PSK \"{SECRET}\"\n")),
-        ("key.openvpn", "/etc/openvpn/server/ta.key", "-----BEGIN OpenVPN Static key V1-----\n".to_owned()),
-        ("key.tinc", "/etc/tinc/net/rsa_key.priv", "-----BEGIN RSA PRIVATE KEY-----\n".to_owned()),
+        (
+            "key.openvpn",
+            "/etc/openvpn/server/ta.key",
+            "-----BEGIN OpenVPN Static key V1-----\n00112233445566778899aabbccddeeff\n".to_owned(),
+        ),
+        ("key.tinc", "/etc/tinc/net/rsa_key.priv", pem()),
         ("key.nebula", "/etc/nebula/host.key", secret()),
         ("key.tor", "/var/lib/tor/hidden/hs_ed25519_secret_key", secret()),
         ("key.postgresql", "/var/lib/pgsql/data/server.key", pem()),
@@ -63,7 +67,7 @@ fn cases() -> Vec<(&'static str, &'static str, String)> {
         ("key.dns", "/etc/bind/rndc.key", secret()),
         ("key.salt", "/etc/salt/pki/minion/minion.pem", pem()),
         ("key.puppet", "/etc/puppetlabs/puppet/ssl/private_keys/host.pem", pem()),
-        ("key.chef", "/etc/chef/client.pem", "-----BEGIN RSA PRIVATE KEY-----\n".to_owned()),
+        ("key.chef", "/etc/chef/client.pem", pem()),
         ("key.munge", "/etc/munge/munge.key", secret()),
         ("key.cryptsetup", "/etc/cryptsetup-keys.d/data.key", secret()),
         ("key.gnupg", "/root/.gnupg/private-keys-v1.d/0A.key", secret()),
@@ -281,4 +285,22 @@ fn what_is_no_image_is_told_apart() {
     assert!(error(root.path()).contains("neither etc nor usr"));
     assert!(error(Path::new("/dev/null")).contains("neither a folder nor a file"));
     assert!(error(Path::new("/nonexistent")).contains("No such file"));
+}
+
+#[test]
+fn a_file_that_two_sections_mean_is_told_once_and_at_its_gravest() {
+    let root = bare();
+    put(root.path(), "/var/log/cloud-init.log", format!("user-data: random_seed: {{data: {SECRET}}}\n"));
+    assert_eq!(ids(&look(root.path())), ["log.seed"]);
+    put(root.path(), "/var/log/cloud-init.log", "Cloud-init v. 22\n");
+    assert_eq!(ids(&look(root.path())), ["cloud-init.logs"]);
+}
+
+#[test]
+fn a_history_that_mentions_a_key_is_kept() {
+    let root = bare();
+    put(root.path(), "/root/.bash_history", "echo -----BEGIN PRIVATE KEY-----\nls\n");
+    assert_eq!(ids(&look(root.path())), [""; 0]);
+    put(root.path(), "/root/.bash_history", pem());
+    assert_eq!(ids(&look(root.path())), ["log.history"]);
 }
