@@ -221,7 +221,7 @@ impl Session {
     fn why(&mut self) -> String {
         let said = self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
         let lines = said.lines().map(str::trim).filter(|line| !line.is_empty());
-        let last = lines.clone().rfind(|line| line.contains("error")).or_else(|| lines.clone().next_back());
+        let last = lines.clone().rfind(|line| line.contains("error:")).or_else(|| lines.clone().next_back());
         shown(last.unwrap_or("it said nothing")).chars().take(300).collect()
     }
 }

@@ -308,6 +308,12 @@ fn file(path: &Path, access: Access) -> Result<Body, LintError> {
     match Content::of(&head(path)?) {
         Content::Archive(packing) => match Archive::open(path, packing) {
             Ok(archive) => Ok(Body::Archive(Box::new(archive))),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(LintError::NotAnImage(
+                "it ends in the middle: the archive was cut off, or is still being written".to_owned(),
+            )),
+            Err(error) if packing == Packing::Gzip && error.kind() == io::ErrorKind::InvalidInput => {
+                Err(LintError::NotAnImage("what is compressed in it is damaged".to_owned()))
+            }
             Err(error) if packing != Packing::Plain && error.kind() == io::ErrorKind::InvalidData => {
                 let why = format!("compressed, and no tar in it ({error}); unpack it, if it is a disk");
                 Err(LintError::NotAnImage(why))
@@ -399,9 +405,10 @@ impl Content {
 /// A qcow2 file may name others, which whoever opens it would read, or write: none of those is opened.
 fn qcow2(head: &[u8]) -> Content {
     let number = |at: usize| head.get(at..at + 8)?.try_into().ok().map(u64::from_be_bytes);
-    let backing = number(8).unwrap_or(1);
-    let version = head.get(4..8);
-    let features = if version == Some(&[0, 0, 0, 3]) { number(72).unwrap_or(4) } else { 0 };
+    let features = if head.get(4..8) == Some(&[0, 0, 0, 3]) { number(72) } else { Some(0) };
+    let (Some(backing), Some(features)) = (number(8), features) else {
+        return Content::Other("a qcow2 disk that ends in its header: it was cut off");
+    };
     if backing != 0 || features & 4 != 0 {
         return Content::Other(
             "it is not whole: it names another file for its data; qemu-img convert -O qcow2 makes one that is",

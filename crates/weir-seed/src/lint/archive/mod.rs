@@ -111,7 +111,7 @@ impl Index {
 
     fn add(&mut self, number: usize, member: Member) {
         let Some(place) = Place::new(&member.path) else {
-            self.note(&member.path, "its name leads out of the image, or is too long");
+            self.note(&member.path, wrong_name(&member.path));
             return;
         };
         if self.nodes.get(&place.parent()).is_some_and(|node| node.entry.kind == Kind::Link) {
@@ -192,6 +192,28 @@ impl Index {
         names.sort_unstable();
         names.dedup();
         Ok(names)
+    }
+}
+
+/// What is wrong with a name that is no place.
+fn wrong_name(path: &[u8]) -> &'static str {
+    let mut depth = 0_usize;
+    let mut goes_up = false;
+    for part in path.split(|byte| *byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." if depth == 0 => return "its name leads out of the image",
+            b".." => {
+                goes_up = true;
+                depth -= 1;
+            }
+            part if part.contains(&0) => return "its name has a zero byte in it",
+            _ => depth += 1,
+        }
+    }
+    match goes_up {
+        true => "its name goes up by .., which no program that makes archives writes",
+        false => "its name is longer than 4096 bytes",
     }
 }
 
@@ -289,4 +311,22 @@ pub fn check(bytes: &[u8]) -> io::Result<usize> {
 /// Whether a block is the header of a member.
 pub(super) fn check_header(block: &[u8]) -> bool {
     matches!(Members::new(block).next(), Ok(Some(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_name_is_said() {
+        for (name, part) in [
+            (b"etc/../etc/machine-id".to_vec(), "goes up"),
+            (b"a/../../etc/passwd".to_vec(), "leads out"),
+            (b"../x".to_vec(), "leads out"),
+            (b"a\0b".to_vec(), "zero byte"),
+            (vec![b'a'; 5000], "longer"),
+        ] {
+            assert!(Place::new(&name).is_none() && wrong_name(&name).contains(part), "{part}");
+        }
+    }
 }
