@@ -83,7 +83,7 @@ fn a_fix_says_what_it_does_and_the_next_finds_nothing() {
     let root = system();
     let shown = text(&lint(root.path(), &["--fix", "--dry-run"]));
     assert!(
-        shown.starts_with("would empty /etc/machine-id\nwould remove /etc/ssh/ssh_host_ed25519_key\n\n"),
+        shown.ends_with("\n\nwould empty /etc/machine-id\nwould remove /etc/ssh/ssh_host_ed25519_key\n"),
         "{shown}"
     );
     assert!(root.join("etc/ssh/ssh_host_ed25519_key").exists());
@@ -120,6 +120,21 @@ fn what_cannot_be_looked_at_is_status_3() {
     says(Path::new("/"), &["--fix"], "the system that runs");
     put(&empty, "text", "hello");
     says(&empty.join("text"), &[], "not an image");
+    fs::write(empty.join("disk.qcow2"), b"QFI\xfb\0\0\0\x03").unwrap();
+    says(&empty.join("disk.qcow2"), &[], "cut off");
+    fs::write(empty.join("cut.tgz"), b"\x1f\x8b\x08\0\0\0\0\0\0\x03\xed").unwrap();
+    says(&empty.join("cut.tgz"), &[], "it ends in the middle");
+}
+
+#[test]
+fn an_output_that_takes_nothing_is_to_blame_itself() {
+    let root = system();
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+    let output = command.args(["seed", "lint"]).arg(root.path()).stdout(full).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.starts_with("weir: standard output: No space left"), "{said}");
+    assert_eq!(output.status.code(), Some(3));
 }
 
 #[test]

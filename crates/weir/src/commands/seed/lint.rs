@@ -69,11 +69,26 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let Some(image) = &args.image else { return list_rules() };
     match lint(args, image) {
         Ok(status) => ExitCode::from(status),
-        Err(error) => {
-            complain(&format!("{}: {error}", image.display()));
-            ExitCode::from(COULD_NOT_LOOK)
-        }
+        Err(Failure::Image(error)) => failed(&format!("{}: {error}", image.display())),
+        Err(Failure::Output(error)) => failed(&format!("standard output: {error}")),
     }
+}
+
+/// Why there is no report.
+enum Failure {
+    Image(LintError),
+    Output(io::Error),
+}
+
+impl From<LintError> for Failure {
+    fn from(error: LintError) -> Self {
+        Self::Image(error)
+    }
+}
+
+fn failed(why: &str) -> ExitCode {
+    complain(why);
+    ExitCode::from(COULD_NOT_LOOK)
 }
 
 fn known_rule(id: &str) -> Result<&'static Rule, String> {
@@ -88,7 +103,7 @@ fn known_rule(id: &str) -> Result<&'static Rule, String> {
     })
 }
 
-fn lint(args: &Args, path: &std::path::Path) -> Result<u8, LintError> {
+fn lint(args: &Args, path: &std::path::Path) -> Result<u8, Failure> {
     let terms = Terms { allowed: args.allow.clone(), strict: args.strict };
     let change = args.fix && !args.dry_run;
     let open_within = Duration::from_secs(args.timeout.into());
@@ -106,7 +121,6 @@ fn lint(args: &Args, path: &std::path::Path) -> Result<u8, LintError> {
     let mut failed = None;
     if args.dry_run {
         done = image.plan(&report, consent);
-        let _ = say_done(args, &done);
     } else if args.fix {
         let mut told = |one: Done| {
             // Nobody is left to tell when standard output is closed; the work goes on.
@@ -120,9 +134,9 @@ fn lint(args: &Args, path: &std::path::Path) -> Result<u8, LintError> {
     image.close()?;
     report.done = done;
     report.dry_run = args.dry_run;
-    show(args, &report)?;
+    show(args, &report).map_err(Failure::Output)?;
     match failed {
-        Some(error) => Err(error),
+        Some(error) => Err(error.into()),
         None => Ok(report.exit),
     }
 }
@@ -133,7 +147,7 @@ fn say_done(args: &Args, done: &[Done]) -> io::Result<()> {
         return Ok(());
     }
     let mut out = io::stdout().lock();
-    out.write_all(done_text(done, args.dry_run).as_bytes())?;
+    out.write_all(done_text(done, false).as_bytes())?;
     out.flush()
 }
 
@@ -150,22 +164,29 @@ fn print(args: &Args, report: &Report) -> io::Result<()> {
         writeln!(out)?;
         return out.flush();
     }
-    if !report.done.is_empty() {
-        writeln!(out)?;
+    let changes = if report.done.is_empty() { nothing_to_change(args, report) } else { String::new() };
+    if args.dry_run {
+        // What would be done is read last, beneath what it would be done about.
+        let plan = done_text(&report.done, true);
+        write!(out, "{}\n{changes}{plan}", text(report, style()))?;
     } else if args.fix {
-        let keys = report.findings.iter().any(|finding| !finding.allowed && finding.fix == FixedBy::FixKeys);
-        let more = if keys && !args.fix_keys { "; keys take --fix-keys" } else { "" };
-        writeln!(out, "nothing to change{more}\n")?;
+        write!(out, "{changes}\n{}", text(report, style()))?;
+    } else {
+        out.write_all(text(report, style()).as_bytes())?;
     }
-    out.write_all(text(report, style()).as_bytes())?;
     out.flush()
+}
+
+fn nothing_to_change(args: &Args, report: &Report) -> String {
+    let keys = report.findings.iter().any(|finding| !finding.allowed && finding.fix == FixedBy::FixKeys);
+    let more = if keys && !args.fix_keys { "; keys take --fix-keys" } else { "" };
+    format!("nothing to change{more}\n")
 }
 
 fn list_rules() -> ExitCode {
     match io::stdout().write_all(rules_text(style()).as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            complain(&format!("standard output: {error}"));
-            ExitCode::from(COULD_NOT_LOOK)
+            failed(&format!("standard output: {error}"))
         }
         _ => ExitCode::SUCCESS,
     }
