@@ -15,6 +15,8 @@ from ansible_collections.weir.randomness.plugins.module_utils import pool
 FOLDER = '/run/weir-seed'
 ARRIVALS_FIRST = 'weir-seed arrivals 1'
 ARRIVALS_MAX = 32 * 1024
+# As weir keeps them.
+ARRIVALS_KEPT = 64
 FORMAT = 1
 
 
@@ -75,6 +77,7 @@ def _arrivals():
 
 
 def _newest(lines):
+    lines = lines[-ARRIVALS_KEPT:]
     room = ARRIVALS_MAX - len(ARRIVALS_FIRST) - 1
     while sum(len(text) + 1 for text in lines) > room:
         lines = lines[1:]

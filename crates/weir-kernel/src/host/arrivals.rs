@@ -12,6 +12,8 @@ use super::root::{Fact, Root, Unknown};
 pub const PATH: &str = "/run/weir-seed/arrivals";
 /// No such file is longer.
 pub const MAX_BYTES: usize = 32 * 1024;
+/// So many of the newest are kept. Whoever notes without Weir may leave half as many again.
+pub const KEPT: usize = 64;
 const FIRST: &str = "weir-seed arrivals 1";
 
 /// A seed that arrived.
@@ -82,13 +84,14 @@ pub fn parse(text: &str) -> Vec<Arrival> {
     lines.filter_map(Arrival::parse).collect()
 }
 
-/// The file that says `arrivals`; the oldest are left out where it would be too long.
+/// The file that says the newest [`KEPT`] of `arrivals`, or fewer where it would be too long.
 #[must_use]
 pub fn format(arrivals: &[Arrival]) -> String {
     let mut left = MAX_BYTES - FIRST.len() - 1;
     let lines: Vec<String> = arrivals
         .iter()
         .rev()
+        .take(KEPT)
         .map(|arrival| format!("{arrival}\n"))
         .take_while(|line| {
             let fits = line.len() <= left;
@@ -151,12 +154,16 @@ mod tests {
 
     #[test]
     fn a_file_that_would_be_too_long_loses_its_oldest_lines() {
-        let many: Vec<_> = (0..2_000).map(example).collect();
-        let text = format(&many);
-        assert!(text.len() <= MAX_BYTES);
-        let kept = parse(&text);
-        assert!(kept.len() > 500);
-        assert_eq!(kept.last().unwrap().at, 1_999);
+        let long = |at| Arrival { from: "f".repeat(200), way: "w".repeat(200), ..example(at) };
+        for (many, least) in
+            [((0..2_000).map(example).collect::<Vec<_>>(), KEPT), ((0..2_000).map(long).collect(), 60)]
+        {
+            let text = format(&many);
+            assert!(text.len() <= MAX_BYTES);
+            let kept = parse(&text);
+            assert!((least..=KEPT).contains(&kept.len()));
+            assert_eq!(kept.last().unwrap().at, 1_999);
+        }
     }
 
     #[test]

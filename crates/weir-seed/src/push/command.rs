@@ -89,17 +89,22 @@ const RESEED: &str = "u=no; test \"$(id -u)\" = 0 && { u=yes; s=; }; \
     else m=\"only root may\"; fi; \
     if test $e = yes; then a=yes; else a=$(k 2>/dev/null); fi";
 
-/// The note that weir would have made, where this user may write one. A file that is long by now gets no more of them.
-const NOTE: &str = "test -n \"$b\" && ( mkdir -p /run/weir-seed && cd /run/weir-seed && read t i </proc/uptime && \
-    { test -s arrivals || echo weir-seed arrivals 1; test $(wc -c <arrivals) -gt 30000 || \
-    echo \"$(date +%s) ${t%.*}${t#*.}0 push ${f:--} $n 0 $b $a $e\"; } >>arrivals ) 2>/dev/null";
+/// The note that weir would have made, where this user may write one; `q`: why there is none. A line is added to the file, which
+/// several may do at a time, and a file that has half as many again as are kept is cut to those.
+const NOTE: &str = "if test -n \"$b\"; then q=$( ( mkdir -p /run/weir-seed && cd /run/weir-seed && read t i </proc/uptime && \
+    { test -s arrivals || echo weir-seed arrivals 1; \
+    echo \"$(date +%s) ${t%.*}${t#*.}0 push ${f:--} $n 0 $b $a $e\"; } >>arrivals && \
+    if test $(wc -l <arrivals) -gt 96; then { echo weir-seed arrivals 1; tail -n 64 arrivals; } >arrivals.sh && \
+    mv -f arrivals.sh arrivals; fi ) 2>&1 ) && q= || { q=$(echo $q | tr -cd \" -~\" | cut -c 1-200); \
+    q=${q:-/run/weir-seed cannot be written}; }; \
+    else q=\"without weir it cannot be told here whether the kernel was ready\"; fi";
 
 const CREDIT_REFUSED: &str = "echo credit-refused without weir on the host nothing is credited; ";
 
 const RECORD: &str = "echo weir-seed record 1; echo by sh; echo \"host $(uname -n)\"; echo \"kernel $(uname -r)\"; \
     echo \"boot-id $(cat $p/boot_id 2>/dev/null)\"; echo \"bytes $n\"; echo superuser $u; \
     echo ready-before ${b:-unknown}; echo ready-after ${a:-unknown}; CREDITecho reseeded $e; \
-    test -n \"$m\" && echo \"reseed-refused $m\"; echo end";
+    test -n \"$m\" && echo \"reseed-refused $m\"; test -n \"$q\" && echo \"note-failed $q\"; echo end";
 
 #[cfg(test)]
 mod tests {

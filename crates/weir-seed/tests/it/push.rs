@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use testkit::TempDir;
+use weir_kernel::host::arrivals;
 use weir_seed::push::print::{Line, Os};
 use weir_seed::push::{Ask, Push, PushError};
 use weir_seed::ssh::{Host, Ssh, SshError};
@@ -97,7 +98,8 @@ fn whoever_is_not_root_mixes_a_seed_in_and_becomes_root_where_sudo_lets_him() {
 fn a_host_that_has_busybox_alone_is_seeded() {
     let Some(busybox) = find("busybox") else { testkit::skip!("there is no busybox") };
     let dir = TempDir::new();
-    for applet in ["sh", "cat", "dd", "id", "uname", "date", "mkdir", "test"] {
+    for applet in ["sh", "cat", "dd", "id", "uname", "date", "mkdir", "test", "wc", "tail", "mv", "tr", "cut"]
+    {
         std::os::unix::fs::symlink(&busybox, dir.join(applet)).unwrap();
     }
     // The fallback looks into the usual folders as well, so they are taken from it.
@@ -111,6 +113,37 @@ fn a_host_that_has_busybox_alone_is_seeded() {
     assert_eq!((record.bytes, record.reseeded), (64, false));
     let why = record.reseed_refused.as_deref().unwrap();
     assert_eq!(why.contains("perl or python3"), is_root(), "{why}");
+}
+
+/// Notes of the fallback: they go on when there are many, and where there is none the record says why.
+#[test]
+fn sh_notes_what_arrives_and_keeps_the_newest() {
+    let dir = TempDir::new();
+    let folder = dir.join("noted");
+    let to = |folder: &str| {
+        let moved = format!("command=$(echo \"$command\" | sed s,/run/weir-seed,{folder},g)");
+        let record =
+            push(stand_in(&dir, &format!("{moved}\nexec sh -c \"$command\""))).run(&hosts(&["h"]), |_, _| ());
+        record.into_iter().next().unwrap().result.unwrap()
+    };
+    let there = folder.display().to_string();
+    let first = to(&there);
+    if first.ready_before.is_none() {
+        assert!(first.note_failed.unwrap().contains("whether the kernel was ready"));
+        testkit::skip!("a kernel that does not tell whether it is ready");
+    }
+    assert_eq!(first.note_failed, None);
+    let noted = || fs::read_to_string(folder.join("arrivals")).unwrap();
+    assert_eq!(arrivals::parse(&noted()).len(), 1, "{}", noted());
+    let old = "7 2345 push 192.0.2.7 64 0 no yes yes\n".repeat(900);
+    fs::write(folder.join("arrivals"), format!("weir-seed arrivals 1\n{old}")).unwrap();
+    assert_eq!(to(&there).note_failed, None);
+    let kept = arrivals::parse(&noted());
+    assert_eq!(kept.len(), arrivals::KEPT);
+    assert_ne!(kept.last().unwrap().at, 7);
+    let failed = to("/proc/nonesuch");
+    assert_eq!(failed.bytes, 64);
+    assert!(failed.note_failed.unwrap().contains("nonesuch"));
 }
 
 #[test]
