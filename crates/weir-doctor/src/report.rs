@@ -155,9 +155,12 @@ pub struct Summary {
     pub container: Option<String>,
     /// How often the kernel noticed that the machine was cloned or restored.
     pub forks: Option<u64>,
-    /// The seeds that `weir seed` brought in this boot, oldest first.
+    /// The last 16 seeds that `weir seed` brought in this boot, oldest first.
     pub arrivals: Option<Vec<ArrivedSeed>>,
 }
+
+/// More of them would make a report of nothing else.
+const MOST_ARRIVALS: usize = 16;
 
 /// A seed that `weir seed` brought.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -230,7 +233,10 @@ impl Summary {
                 .ok()
                 .map(|found| named(found.map(|container| container.manager))),
             forks: host.log.as_ref().ok().map(|log| log.facts.forks.len() as u64),
-            arrivals: host.arrivals.as_ref().ok().map(|all| all.iter().map(ArrivedSeed::of).collect()),
+            arrivals: host.arrivals.as_ref().ok().map(|all| {
+                let last = all.get(all.len().saturating_sub(MOST_ARRIVALS)..).unwrap_or_default();
+                last.iter().map(ArrivedSeed::of).collect()
+            }),
         }
     }
 }

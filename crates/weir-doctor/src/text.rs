@@ -2,6 +2,7 @@
 
 use weir_report::{Layout, Style, Verdict};
 
+use crate::remedy::two_units;
 use crate::report::{Report, Unseen};
 
 /// The report as text, with a newline at its end.
@@ -56,7 +57,8 @@ fn headline(out: &mut Layout, report: &Report) {
     let host = &report.host;
     let name = host.hostname.as_deref().unwrap_or("this host");
     let kernel = host.kernel.as_ref().map(|release| format!(", Linux {release}")).unwrap_or_default();
-    let uptime = host.uptime_seconds.map(|seconds| format!(", up {}", uptime(seconds))).unwrap_or_default();
+    let uptime =
+        host.uptime_seconds.map(|seconds| format!(", up {}", two_units(seconds))).unwrap_or_default();
     out.line(&format!("{name}{kernel}{uptime}"));
     let sum = match report.verdict {
         Verdict::Ok => "its randomness is good",
@@ -68,15 +70,4 @@ fn headline(out: &mut Layout, report: &Report) {
     let partly = report.unseen.iter().any(Unseen::is_kept_from_this_user);
     let limit = if partly && report.verdict <= Verdict::Note { ", as far as this user may look" } else { "" };
     out.headline(report.verdict, &format!("{sum}{limit}"));
-}
-
-/// The two largest units of a time.
-fn uptime(seconds: u64) -> String {
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, minutes) => format!("{minutes} min"),
-        (0, hours, minutes) => format!("{hours} h {minutes} min"),
-        (days, hours, _) => format!("{days} d {hours} h"),
-    }
 }

@@ -440,8 +440,28 @@ fn seeds_that_arrived_are_told_and_those_not_felt_yet_are_noted() {
         "{told:?}"
     );
     assert!(told.why.contains("not credited"), "{told:?}");
+    assert!(
+        told.what.contains("2023-11-14 22:13:20 UTC") && told.what.ends_with("UTC, 3.00 s after boot"),
+        "{told:?}"
+    );
     assert_eq!(report.host.arrivals.as_ref().unwrap()[0].after_boot_seconds, 3.0);
     assert_eq!(unfelt(&host), None);
+
+    let credited = Arrival { credited_bits: 512, ..arrival(51_446, true) };
+    for (before, count) in
+        [(62, "63 seeds arrived"), (63, "64 seeds or more arrived"), (95, "64 seeds or more arrived")]
+    {
+        host.arrivals = Ok(std::iter::repeat_n(arrival(3, true), before).chain([credited.clone()]).collect());
+        let report = examine(&host);
+        let told = finding(&report, "seeds.arrived");
+        assert!(
+            told.what.starts_with(count) && told.what.contains(" UTC, 14 h 17 min after boot; "),
+            "{told:?}"
+        );
+        assert_eq!(told.what.matches("64 bytes").count(), 3, "{told:?}");
+        assert!(told.why.contains("credited once,"), "{told:?}");
+        assert_eq!(report.host.arrivals.unwrap().len(), 16);
+    }
 
     host.arrivals = Ok(vec![arrival(3, false), arrival(now - 59, false)]);
     assert_eq!(unfelt(&host), Some(Verdict::Note));
