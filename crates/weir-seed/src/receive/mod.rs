@@ -28,13 +28,25 @@ pub struct Given {
     /// How many bytes are in the pool now.
     pub bytes: u32,
     /// What was credited, in bits, or why nothing was although it was asked for.
-    pub credited_bits: Result<u32, PoolError>,
+    pub credited_bits: Result<u32, CreditError>,
     /// Whether the kernel was ready before.
     pub ready_before: bool,
     /// Whether it was afterwards.
     pub ready_after: bool,
     /// Whether the kernel took a new key at once, or why not.
     pub reseeded: Result<(), PoolError>,
+}
+
+/// Why nothing was credited.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CreditError {
+    /// The bytes are all alike, or one block over and over.
+    #[error("the bytes repeat themselves, so they are no seed")]
+    Repeats,
+    /// The kernel did not.
+    #[error(transparent)]
+    Pool(#[from] PoolError),
 }
 
 impl Given {
@@ -52,7 +64,7 @@ impl Given {
             ready_before: Some(self.ready_before),
             ready_after: Some(self.ready_after),
             credited_bits: *self.credited_bits.as_ref().unwrap_or(&0),
-            credit_refused: self.credited_bits.as_ref().err().map(PoolError::to_string),
+            credit_refused: self.credited_bits.as_ref().err().map(CreditError::to_string),
             reseeded: self.reseeded.is_ok(),
             reseed_refused: self.reseeded.as_ref().err().map(PoolError::to_string),
             note_failed: None,
@@ -109,10 +121,19 @@ pub fn give(bytes: &[u8], credit_bits: u32) -> Result<Given, PoolError> {
 }
 
 /// Adds them once more, credited: mixed in twice, bytes do no harm and count once.
-fn credit(pool: &Pool, bytes: &[u8], credit_bits: u32) -> Result<u32, PoolError> {
+fn credit(pool: &Pool, bytes: &[u8], credit_bits: u32) -> Result<u32, CreditError> {
+    if repeats(bytes) {
+        return Err(CreditError::Repeats);
+    }
     let bytes = bytes.get(..Sample::MAX_BYTES).unwrap_or(bytes);
     let sample = Sample::credited(bytes, credit_bits).map_err(|_| PoolError::Unsupported)?;
-    pool.add(sample).map(|()| credit_bits)
+    pool.add(sample)?;
+    Ok(credit_bits)
+}
+
+/// Whether bytes are one block at least twice, the last one whole or not. Of 32 bytes that were drawn, less than one in 2^124 is.
+fn repeats(bytes: &[u8]) -> bool {
+    (1..=bytes.len() / 2).any(|block| bytes.get(block..).is_some_and(|rest| bytes.starts_with(rest)))
 }
 
 /// Notes an arrival under `root` (`/` but for tests). The file is replaced as a whole, so that a reader sees all of it or the
@@ -155,7 +176,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let given = Given {
             bytes: 64,
-            credited_bits: Err(PoolError::Denied),
+            credited_bits: Err(PoolError::Denied.into()),
             ready_before: true,
             ready_after: true,
             reseeded: Err(PoolError::Denied),
@@ -170,6 +191,17 @@ mod tests {
         let all = arrivals::parse(&text);
         assert_eq!(all.len(), 8);
         assert!(all.iter().all(|arrival| !arrival.reseeded && arrival.credited_bits == 0));
+    }
+
+    #[test]
+    fn what_repeats_itself_is_mixed_in_and_not_credited() {
+        let block: Vec<u8> = (0..16).collect();
+        for bytes in [vec![0; 64], block.repeat(2), block.repeat(5).split_at(70).0.to_vec()] {
+            let given = give(&bytes, 256).unwrap();
+            assert_eq!((given.bytes as usize, given.credited_bits), (bytes.len(), Err(CreditError::Repeats)));
+        }
+        let block: Vec<u8> = (0..33).collect();
+        assert!(!repeats(&block) && !repeats(&[block.clone(), vec![7; 32]].concat()) && !repeats(&[]));
     }
 
     #[test]

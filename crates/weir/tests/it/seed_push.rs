@@ -436,6 +436,13 @@ fn a_seed_is_received_by_a_pipe_or_a_file() {
         assert_eq!(output.status.code(), Some(3), "{output:?}");
         assert!(output.stdout.is_empty() && stderr(&output).contains(why), "{output:?}");
     }
+    let output = receive("--credit", &[0; 64]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(stderr(&output).contains("not credited: the bytes repeat themselves"), "{output:?}");
+    let different: Vec<u8> = (0..64).collect();
+    let output = receive("--credit", &different);
+    assert_eq!(stderr(&output).contains("did not come through ssh"), output.status.success(), "{output:?}");
+    assert!(!stderr(&receive("--credit --from there", &different)).contains("through ssh"));
     let dir = TempDir::new();
     let file = dir.join("seed");
     fs::write(&file, [1; 64]).unwrap();
@@ -463,7 +470,7 @@ fn without_the_right_a_seed_is_mixed_in_and_not_credited() {
         .arg(program)
         .args(["seed", "receive", "--credit"]);
     let seed = dir.join("seed");
-    fs::write(&seed, [1; 64]).unwrap();
+    fs::write(&seed, (0..64).collect::<Vec<u8>>()).unwrap();
     let Ok(output) = command.stdin(File::open(seed).unwrap()).output() else {
         testkit::skip!("there is no setpriv(1)");
     };
@@ -473,6 +480,7 @@ fn without_the_right_a_seed_is_mixed_in_and_not_credited() {
         assert!(said.lines().any(|said| said == line), "{line}: {said}");
     }
     assert!(stderr(&output).contains("weir: not credited: "), "{output:?}");
+    assert!(stderr(&output).contains("weir doctor will not know of it: "), "{output:?}");
 }
 
 #[test]

@@ -47,6 +47,8 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// The way of a seed of which nobody says whence it comes.
+const PIPE: &str = "pipe";
 const PARTLY: u8 = 1;
 const USAGE: u8 = 2;
 const NOTHING: u8 = 3;
@@ -59,10 +61,17 @@ pub(crate) fn run(args: &Args) -> ExitCode {
             return ExitCode::from(status);
         }
     };
+    if let Err(error) = &note {
+        complain(&format!("no note of it could be made, so that weir doctor will not know of it: {error}"));
+    }
     let mut status = 0;
     if let Err(why) = &given.credited_bits {
         complain(&format!("not credited: {why}; it is mixed in all the same"));
         status = PARTLY;
+    } else if args.credit && origin(args).0 == PIPE {
+        complain(
+            "credited, though it did not come through ssh: whoever piped it vouches that nobody saw it on its way",
+        );
     }
     if args.remove
         && let Some(file) = &args.file
@@ -110,9 +119,10 @@ fn origin(args: &Args) -> (&'static str, String) {
     }
     let client = env::var("SSH_CONNECTION").ok();
     let client = client.and_then(|said| said.split_ascii_whitespace().next().map(str::to_owned));
-    match args.from.clone().or(client) {
+    let named = args.from.clone().filter(|from| !from.is_empty());
+    match named.or(client) {
         Some(from) => ("push", from),
-        None => ("pipe", "-".to_owned()),
+        None => (PIPE, "-".to_owned()),
     }
 }
 
