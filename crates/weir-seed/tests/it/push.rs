@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use testkit::TempDir;
@@ -216,12 +216,50 @@ fn each_host_gets_a_seed_of_its_own_and_no_argument_has_it() {
 
 /// Runs a printed line in a shell of this machine, with a stand-in for ssh.
 fn run_line(line: &str, ssh: &Ssh) -> String {
-    let folder = PathBuf::from(&ssh.program).parent().unwrap().to_owned();
-    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
-    let output =
-        Command::new("sh").args(["-c", line]).env("PATH", path).stdin(Stdio::null()).output().unwrap();
+    let output = line_output(line, ssh);
     assert!(output.status.success(), "{line}\n{output:?}");
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+fn line_output(line: &str, ssh: &Ssh) -> Output {
+    let folder = PathBuf::from(&ssh.program).parent().unwrap().to_owned();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
+    Command::new("sh").args(["-c", line]).env("PATH", path).stdin(Stdio::null()).output().unwrap()
+}
+
+fn line(os: Os, bytes: usize) -> Line {
+    Line { os, bytes, sudo: false, credit: false, ssh: Vec::new() }
+}
+
+/// A host with a Weir that tells what it was given, by the sudo that lets nobody.
+#[test]
+fn a_printed_line_does_without_sudo_and_without_an_old_weir() {
+    let dir = TempDir::new();
+    let host = |weir: &str| {
+        for (name, body) in [("weir", weir), ("sudo", "exit 1")] {
+            fs::write(dir.join(name), format!("#!/bin/sh\n{body}\n")).unwrap();
+            fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        stand_in(&dir, "exec sh -c \"$command\"")
+    };
+    let new = host(
+        "test \"$4\" = \"\" || echo \"asked: $*\"; case $3 in --help) exit;; *) echo \"took $(wc -c)\";; esac",
+    );
+    let text = Line { sudo: true, ..line(Os::Linux, 64) }.text(None);
+    let said = run_line(&text, &new);
+    assert!(said.contains("took 64") && said.contains("sudo -n was refused"), "{said}");
+    let old = host("echo unrecognized subcommand >&2; exit 2");
+    let said = run_line(&text, &old);
+    assert!(said.contains("64+0 records out") && said.contains("mixed in"), "{said}");
+    // Nothing, or less, is no seed.
+    for less in ["true", "head -c 63 /dev/urandom"] {
+        let less = text.replace("head -c 64 /dev/urandom", less);
+        let output = line_output(&less, &old);
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        assert!(!String::from_utf8_lossy(&output.stdout).contains("mixed in"), "{output:?}");
+    }
+    let output = line_output(&Line { credit: true, ..line(Os::Linux, 64) }.text(None), &old);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
 }
 
 #[test]
@@ -235,8 +273,7 @@ fn a_printed_line_seeds_a_host_from_a_shell() {
         };
         let ssh = stand_in(&dir, &format!("exec {} {rest} -c \"$command\"", program.display()));
         for os in [Os::Linux, Os::MacOs] {
-            let line =
-                Line { os, bytes: 48, sudo: false, credit: false }.text(Some(&"root@h".parse().unwrap()));
+            let line = line(os, 48).text(Some(&"root@h".parse().unwrap()));
             let said = run_line(&line, &ssh);
             assert!(said.contains("48+0 records out") && said.contains("mixed in"), "{shell}: {said}");
             assert!(!is_root() || said.contains("reseeded"), "{shell}: {said}");
@@ -248,12 +285,20 @@ fn a_printed_line_seeds_a_host_from_a_shell() {
 #[test]
 fn a_line_for_powershell_sends_what_a_host_understands() {
     let dir = TempDir::new();
-    let line =
-        Line { os: Os::Windows, bytes: 64, sudo: false, credit: false }.text(Some(&"h".parse().unwrap()));
+    let line = line(Os::Windows, 32).text(Some(&"h".parse().unwrap()));
     let (_, rest) = line.split_once("+[Convert]::ToBase64String($b)+'").unwrap();
     let (script, rest) = rest.split_once("') | ssh -- h '").unwrap();
     let remote = rest.strip_suffix("'; Clear-Variable b").unwrap();
     let seed = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    // Without base64 nothing arrives.
+    fs::write(dir.join("sent"), format!(":;S={seed}{script}\r\n").replace("base64", "nonesuch64")).unwrap();
+    let nothing = Command::new("sh")
+        .args(["-c", remote])
+        .stdin(fs::File::open(dir.join("sent")).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(nothing.status.code(), Some(3), "{nothing:?}");
+    assert!(!String::from_utf8_lossy(&nothing.stdout).contains("mixed in"), "{nothing:?}");
     for mark in ["", "\u{feff}"] {
         fs::write(dir.join("sent"), format!("{mark}:;S={seed}{script}\r\n")).unwrap();
         for shell in SHELLS {

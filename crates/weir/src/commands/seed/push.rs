@@ -58,7 +58,7 @@ pub(crate) struct Args {
     #[arg(short, long, conflicts_with = "json")]
     quiet: bool,
     /// Push nothing: print for each host a line that does it from a machine without Weir
-    #[arg(long, conflicts_with_all = ["json", "quiet", "ssh", "ssh_config", "ssh_option", "remote_weir"])]
+    #[arg(long, conflicts_with_all = ["json", "quiet", "ssh", "remote_weir"])]
     print: bool,
     /// What that machine runs [this one's system]
     #[arg(long, value_enum, requires = "print")]
@@ -132,7 +132,8 @@ fn print(args: &Args, hosts: &[Host]) -> io::Result<()> {
         None if cfg!(windows) => Os::Windows,
         None => Os::Linux,
     };
-    let line = Line { os, bytes: args.bytes.into(), sudo: args.sudo, credit: args.credit };
+    let ssh = args.hosts.ssh().arguments.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let line = Line { os, bytes: args.bytes.into(), sudo: args.sudo, credit: args.credit, ssh };
     let mut out = io::stdout().lock();
     if hosts.is_empty() {
         writeln!(out, "{}", line.text(None))?;
