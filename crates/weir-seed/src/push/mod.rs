@@ -119,10 +119,22 @@ impl Push {
 fn read(answer: &Answer) -> Result<Record, PushError> {
     match Record::parse(&answer.output) {
         Err(RecordError::Absent) => {
-            Err(PushError::Refused { status: answer.status, message: answer.message.clone() })
+            let said = first_line(&answer.output);
+            let answered = !said.is_empty() && (answer.status == 0 || answer.message.is_empty());
+            let message = if answered { format!("it answered \"{said}\"") } else { answer.message.clone() };
+            Err(PushError::Refused { status: answer.status, message })
         }
         other => other.map_err(PushError::Record),
     }
+}
+
+/// The first line with anything in it, as far as that can be printed: 100 characters at most.
+fn first_line(output: &[u8]) -> String {
+    let mut lines = output.split(|byte| *byte == b'\n').map(|line| {
+        let printable = line.iter().filter(|byte| **byte == b' ' || byte.is_ascii_graphic());
+        printable.map(|byte| char::from(*byte)).take(100).collect::<String>().trim().to_owned()
+    });
+    lines.find(|line| !line.is_empty()).unwrap_or_default()
 }
 
 /// Places of those results whose hosts answered with one boot ID: the same machine by several names, or clones of it.

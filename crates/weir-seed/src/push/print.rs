@@ -68,7 +68,7 @@ impl Line {
             "for a in {ways}; do if $a weir seed receive --help </dev/null >/dev/null 2>&1; then {refused}\
              {from}$a weir seed receive --from=${{SSH_CONNECTION%% *}}{credit}; exit; fi; done; \
              test -c /dev/urandom || {{ echo there is no /dev/urandom >&2; exit 3; }}; \
-             d=$({from}dd bs=1 of=/dev/urandom 2>&1); echo \"$d\"; \
+             d=$({from}dd bs=1 of=/dev/urandom 2>&1); echo \"$d\" >&2; \
              case $d in \"{bytes}+0 \"*) ;; *) echo the {bytes} bytes of the seed did not arrive >&2; exit 3;; esac; \
              if {sudo}perl -e \"{PERL}\" /dev/urandom || {sudo}python3 -c \"{PYTHON}\" /dev/urandom; \
              then echo mixed in and reseeded; \

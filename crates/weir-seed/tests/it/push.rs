@@ -153,6 +153,7 @@ fn what_went_wrong_on_a_host_is_said_and_stops_nobody() {
         refused) echo 'ssh: connect to host refused port 22: Connection refused' >&2; exit 255;;
         nosh) echo \"'sh' is not recognized\" >&2; exit 1;;
         quiet) cat >/dev/null;;
+        menu) cat >/dev/null; printf '\\n\\033[1mPick a number:\\n1. logs\\n';;
         torn) cat >/dev/null; echo weir-seed record 1; echo by sh; echo bytes 64;;
         short) dd bs=1 count=40 2>/dev/null | sh -c \"$command\";;
         liar) printf 'weir-seed record 1\\nby sh\\nbytes 64\\nhost \\033[2J\\nend\\n';;
@@ -162,8 +163,10 @@ fn what_went_wrong_on_a_host_is_said_and_stops_nobody() {
         *) exec sh -c \"$command\";; esac";
     let mut ssh = stand_in(&dir, cases);
     ssh.limit = Duration::from_secs(5);
-    let names =
-        ["refused", "nosh", "quiet", "torn", "short", "liar", "late", "loud", "nodevice", "good1", "good2"];
+    let names = [
+        "refused", "nosh", "quiet", "torn", "short", "liar", "late", "loud", "nodevice", "good1", "good2",
+        "menu",
+    ];
     let mut seen = 0;
     let results = push(ssh).run(&hosts(&names), |_, _| seen += 1);
     assert_eq!(seen, names.len());
@@ -182,8 +185,9 @@ fn what_went_wrong_on_a_host_is_said_and_stops_nobody() {
     assert_eq!(said[6], "no answer within 5 s");
     assert_eq!(said[7], "it answered with more than 65536 bytes");
     assert_eq!(said[8], "status 3 and no record: there is no /dev/nonesuch");
+    assert_eq!(said[11], "status 0 and no record: it answered \"[1mPick a number:\"");
     assert!(!std::path::Path::new("/dev/nonesuch").exists());
-    assert_eq!(said[9..], ["64", "64"]);
+    assert_eq!(said[9..11], ["64", "64"]);
     assert!(matches!(results[6].result, Err(PushError::Ssh(SshError::Late(_)))));
 }
 

@@ -50,7 +50,10 @@ impl Hosts {
             } else {
                 path.display().to_string()
             };
-            let text = read(path).map_err(|error| format!("{name}: {error}"))?;
+            let text = read(path).map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidData => format!("{name}: not a text file"),
+                _ => format!("{name}: {error}"),
+            })?;
             all.extend(parse_hosts(&text).map_err(|error| format!("{name}: {error}"))?);
         }
         Ok(all)

@@ -1,12 +1,13 @@
 //! `weir seed push`: a fresh seed for each of many hosts, through the system's ssh.
 //!
-//! Contract: a host that fails is told as soon as it does and stops nobody; the result of every host is told at the end, in the
-//! order in which they were named. The status says whether all is well.
+//! Contract: a host that fails stops nobody and is told as soon as it does, unless the report tells it on the same terminal; the
+//! result of every host is told at the end, in the order in which they were named. On a terminal, of many hosts those alone
+//! are told of which there is something to say. The status says whether all is well.
 
 mod progress;
 mod text;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -88,7 +89,8 @@ pub(crate) fn run(args: &Args) -> ExitCode {
         return ended(print(args, &hosts), 0);
     }
     let start = Instant::now();
-    let mut progress = Progress::new(hosts.len(), !args.quiet);
+    let report_here = !args.quiet && !args.json && io::stdout().is_terminal() && io::stderr().is_terminal();
+    let mut progress = Progress::new(hosts.len(), !args.quiet, report_here);
     let results = push(args).run(&hosts, |at, pushed| {
         let failure = pushed.result.as_ref().err();
         let failure = failure.and_then(|error| Some(format!("{}: {error}", hosts.get(at)?)));
@@ -205,7 +207,7 @@ impl Report<'_> {
             serde_json::to_writer_pretty(&mut out, &self.document())?;
             writeln!(out)?;
         } else if !args.quiet {
-            out.write_all(text::write(self).as_bytes())?;
+            out.write_all(text::write(self, out.is_terminal()).as_bytes())?;
         }
         out.flush()
     }

@@ -1,7 +1,7 @@
 //! A line on the terminal for whoever waits, with failures above it.
 //!
-//! Failures go to standard error in any case, as they happen. The line is shown only if that is a terminal, and is wiped at
-//! the end.
+//! Failures go to standard error as they happen, unless the report will tell them on the same terminal. The line is shown only
+//! if standard error is a terminal, and is wiped at the end.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -15,13 +15,15 @@ pub(super) struct Progress {
     done: usize,
     failed: usize,
     watched: bool,
+    told_later: bool,
     next: Instant,
 }
 
 impl Progress {
-    pub(super) fn new(total: usize, wanted: bool) -> Self {
+    /// `told_later`: the report tells failures, where whoever waits will read it.
+    pub(super) fn new(total: usize, wanted: bool, told_later: bool) -> Self {
         let watched = wanted && total > 1 && io::stderr().is_terminal();
-        let progress = Self { total, done: 0, failed: 0, watched, next: Instant::now() };
+        let progress = Self { total, done: 0, failed: 0, watched, told_later, next: Instant::now() };
         progress.show();
         progress
     }
@@ -31,8 +33,10 @@ impl Progress {
         self.done += 1;
         if let Some(failure) = failure {
             self.failed += 1;
-            self.wipe();
-            let _ = writeln!(io::stderr(), "weir: {failure}");
+            if !self.told_later {
+                self.wipe();
+                let _ = writeln!(io::stderr(), "weir: {failure}");
+            }
         }
         if failure.is_some() || Instant::now() >= self.next {
             self.next = Instant::now() + AGAIN_AFTER;
@@ -72,7 +76,14 @@ mod tests {
 
     #[test]
     fn a_line_says_how_many_of_how_many() {
-        let mut progress = Progress { total: 300, done: 75, failed: 0, watched: false, next: Instant::now() };
+        let mut progress = Progress {
+            total: 300,
+            done: 75,
+            failed: 0,
+            watched: false,
+            told_later: false,
+            next: Instant::now(),
+        };
         assert_eq!(progress.line(), "[=====               ] 75 of 300 hosts");
         progress.done(Some("web1: refused"));
         assert_eq!(progress.line(), "[=====               ] 76 of 300 hosts  1 failed");

@@ -1,4 +1,5 @@
-//! The report for people: a line a host, what is odd about it behind, and a sum.
+//! The report for people: a line a host, what is odd about it behind, and a sum. On a terminal, of many hosts those alone have a
+//! line that have no seed, then those about which something is odd.
 
 use std::fmt::Write;
 
@@ -6,8 +7,11 @@ use weir_seed::Record;
 
 use super::Report;
 
-pub(super) fn write(report: &Report<'_>) -> String {
-    let rows: Vec<[String; 5]> = report
+/// More of them than a terminal shows at once.
+const MANY: usize = 20;
+
+pub(super) fn write(report: &Report<'_>, on_terminal: bool) -> String {
+    let mut rows: Vec<[String; 5]> = report
         .hosts
         .iter()
         .zip(report.results)
@@ -16,18 +20,16 @@ pub(super) fn write(report: &Report<'_>) -> String {
             Err(error) => [host.to_string(), "none".into(), "-".into(), "-".into(), error.to_string()],
         })
         .collect();
-    let mut text = String::new();
-    let head = ["HOST", "SEED", "FELT", "READY", "BY"].map(str::to_owned);
-    for row in std::iter::once(&head).chain(&rows) {
-        let width = |column: usize| {
-            let cells = rows.iter().chain([&head]).filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let [host, seed, felt, ready, last] = row;
-        let (host_width, seed_width, felt_width, ready_width) = (width(0), width(1), width(2), width(3));
+    let all = rows.len();
+    if on_terminal && all > MANY {
+        rows = worth_telling(report, rows);
+    }
+    let mut text = table(&rows);
+    if rows.len() < all {
         let _ = writeln!(
             text,
-            "{host:host_width$}  {seed:seed_width$}  {felt:felt_width$}  {ready:ready_width$}  {last}"
+            "not listed: {} with nothing to remark (--json lists all)",
+            hosts(all - rows.len())
         );
     }
     for group in report.same_boot() {
@@ -41,20 +43,52 @@ pub(super) fn write(report: &Report<'_>) -> String {
     text
 }
 
+/// Rows of hosts without a seed, then of those with a remark.
+fn worth_telling(report: &Report<'_>, rows: Vec<[String; 5]>) -> Vec<[String; 5]> {
+    let odd = |record: &Record| !remarks(record, report.ask_sudo).is_empty();
+    let judged = rows.into_iter().zip(report.results);
+    let (failed, others): (Vec<_>, Vec<_>) = judged.partition(|(_, pushed)| pushed.result.is_err());
+    let others = others.into_iter().filter(|(_, pushed)| pushed.result.as_ref().is_ok_and(odd));
+    failed.into_iter().chain(others).map(|(row, _)| row).collect()
+}
+
+fn table(rows: &[[String; 5]]) -> String {
+    let mut text = String::new();
+    if rows.is_empty() {
+        return text;
+    }
+    let head = ["HOST", "SEED", "FELT", "READY", "BY"].map(str::to_owned);
+    for row in std::iter::once(&head).chain(rows) {
+        let width = |column: usize| {
+            let cells = rows.iter().chain([&head]).filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let [host, seed, felt, ready, last] = row;
+        let (host_width, seed_width, felt_width, ready_width) = (width(0), width(1), width(2), width(3));
+        let _ = writeln!(
+            text,
+            "{host:host_width$}  {seed:seed_width$}  {felt:felt_width$}  {ready:ready_width$}  {last}"
+        );
+    }
+    text
+}
+
 /// As many names as a line bears.
 fn names(mut group: Vec<String>) -> String {
-    const MOST: usize = 8;
+    const MOST: usize = 5;
     let more = group.len().saturating_sub(MOST);
     group.truncate(MOST);
-    if more > 0 {
-        group.push(format!("{more} more"));
-    }
-    group.join(", ")
+    let named = group.join(", ");
+    if more > 0 { format!("{named} and {more} more") } else { named }
+}
+
+fn hosts(count: usize) -> String {
+    if count == 1 { "1 host".to_owned() } else { format!("{count} hosts") }
 }
 
 fn sum(report: &Report<'_>) -> String {
     let (all, seeded) = (report.results.len(), report.seeded());
-    let hosts = if all == 1 { "1 host".to_owned() } else { format!("{all} hosts") };
+    let hosts = hosts(all);
     let none = match all - seeded {
         0 => String::new(),
         count => format!(", {count} without"),
@@ -112,13 +146,48 @@ fn remarks(record: &Record, sudo: bool) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use weir_seed::push::{PushError, Pushed};
+    use weir_seed::record::RecordError;
+    use weir_seed::ssh::Host;
+
     use super::*;
 
     #[test]
     fn a_long_list_of_names_is_cut() {
         let group = |count: usize| names((1..=count).map(|n| n.to_string()).collect());
-        assert_eq!(group(8), "1, 2, 3, 4, 5, 6, 7, 8");
-        assert_eq!(group(300), "1, 2, 3, 4, 5, 6, 7, 8, 292 more");
+        assert_eq!(group(5), "1, 2, 3, 4, 5");
+        assert_eq!(group(57), "1, 2, 3, 4, 5 and 52 more");
+    }
+
+    #[test]
+    fn of_many_hosts_a_terminal_shows_those_with_something_to_say() {
+        let fine = Record {
+            by: "weir".into(),
+            bytes: 64,
+            reseeded: true,
+            ready_after: Some(true),
+            ..Record::default()
+        };
+        let odd = Record { ready_after: Some(false), ..fine.clone() };
+        let pushed = |result| Pushed { result, took: Duration::ZERO };
+        let mut results: Vec<Pushed> = (0..60).map(|_| pushed(Ok(fine.clone()))).collect();
+        let hosts: Vec<Host> = (0..60).map(|n| format!("web{n}.test").parse().unwrap()).collect();
+        let lines = |results: &[Pushed], on_terminal| {
+            let report = Report { hosts: &hosts, results, ask_sudo: false, took: Duration::ZERO };
+            write(&report, on_terminal).lines().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(lines(&results, false).len(), 62);
+        let all_well = lines(&results, true);
+        assert!(all_well.len() == 2 && all_well[0].starts_with("not listed: 60 hosts"), "{all_well:?}");
+        results[7] = pushed(Ok(odd));
+        results[50] = pushed(Err(PushError::Record(RecordError::Torn)));
+        let told = lines(&results, true);
+        assert!(
+            told.len() == 5 && told[1].starts_with("web50.test") && told[2].starts_with("web7.test"),
+            "{told:?}"
+        );
     }
 
     #[test]
