@@ -67,7 +67,7 @@ EXAMPLES = r'''
 RETURN = r'''
 ansible_facts:
   description: What was found.
-  returned: always
+  returned: success
   type: dict
   contains:
     weir_doctor:
@@ -88,7 +88,8 @@ ansible_facts:
           type: bool
           returned: always
         host:
-          description: Facts in short, with the members that C(weir doctor --json) gives them.
+          description:
+            - Facts in short, with the members that C(weir doctor --json) gives them. Of the seeds that arrived it has the last three.
           type: dict
           returned: always
         findings:
@@ -106,6 +107,10 @@ faults:
   returned: always
   type: list
   elements: str
+verdict:
+  description: The gravest verdict, where the task failed; it then returns no facts. O(fail_on=never) returns them in any case.
+  returned: failure
+  type: str
 '''
 
 from ansible.module_utils.basic import AnsibleModule
@@ -113,6 +118,8 @@ from ansible_collections.weir.randomness.plugins.module_utils import look, progr
 
 SCHEMA = 'weir.doctor/1'
 READY = 'ready'
+# More of the seeds that arrived would make a fact of little else.
+MOST_ARRIVALS = 3
 FATAL = dict(critical=('critical', 'unknown'), warning=('warning', 'critical', 'unknown'), never=())
 
 
@@ -131,7 +138,8 @@ def main():
     faults = faults_of(report, module.params['fail_on'], module.params['require'])
     result = dict(changed=False, ansible_facts=dict(weir_doctor=report), faults=faults)
     if faults:
-        module.fail_json(msg='; '.join(faults), **result)
+        # Ansible keeps no facts of a task that failed, and would print all of them.
+        module.fail_json(msg='; '.join(faults), faults=faults, verdict=report['verdict'])
     module.exit_json(**result)
 
 
@@ -141,9 +149,12 @@ def by_weir(module, weir):
         module.fail_json(msg='%s doctor failed: %s' % (weir, complaint or 'status %d' % status))
     if answer.get('schema') != SCHEMA:
         module.fail_json(msg='%s doctor answers in the form %s, and this module knows %s' % (weir, answer.get('schema'), SCHEMA))
+    host = answer['host']
+    if host.get('arrivals'):
+        host = dict(host, arrivals=host['arrivals'][-MOST_ARRIVALS:])
     findings = [dict(finding, section=section['name'])
                 for section in answer['sections'] for finding in section['findings']]
-    return dict(by='weir', verdict=answer['verdict'], host=answer['host'], findings=findings, unseen=answer['unseen'])
+    return dict(by='weir', verdict=answer['verdict'], host=host, findings=findings, unseen=answer['unseen'])
 
 
 def faults_of(report, fail_on, require):

@@ -423,6 +423,10 @@ fn the_doctor_fails_as_it_is_told_to() {
             assert!(found.iter().any(|found| found.starts_with(fault)), "{tree}, {fault}: {found:?}");
         }
         let report = &result["ansible_facts"]["weir_doctor"];
+        if !faults.is_empty() {
+            assert!(report.is_null() && result["verdict"].is_string(), "{tree}: {result}");
+            continue;
+        }
         assert_eq!(report["by"], "weir");
         assert!(report["findings"].as_array().unwrap().len() > 3);
     }
