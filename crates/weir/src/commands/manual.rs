@@ -12,6 +12,9 @@ Examples:
   weir manual /usr/local/share/man/man1     then: man weir-seed-push
   weir manual . && man ./weir-doctor.1      without installing them";
 
+/// What the pages are of.
+const SOURCE: &str = concat!("Weir ", env!("CARGO_PKG_VERSION"));
+
 /// Write the manual pages, one for each command, into a folder
 #[derive(clap::Args)]
 #[command(after_help = AFTER_HELP)]
@@ -38,10 +41,39 @@ pub(crate) fn run(args: &Args, command: clap::Command) -> Result<()> {
 /// The pages of a command and of those below it. Names such as `weir-mint-token` are there since the command was built.
 fn collect(command: &clap::Command, pages: &mut Vec<(String, Vec<u8>)>) {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
+    let man = Man::new(command.clone()).manual("Weir").section("1").source(SOURCE);
     let mut page = Vec::new();
     // To memory, which does not fail.
-    if Man::new(command.clone()).manual("Weir").section("1").render(&mut page).is_ok() {
+    if render(&man, command, &mut page).is_ok() {
         pages.push((name, page));
     }
     command.get_subcommands().filter(|below| !below.is_hide_set()).for_each(|below| collect(below, pages));
+}
+
+/// A page. The synopsis is the usage line as the command itself prints it, and what it says after its options keeps its lines.
+fn render(man: &Man, command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
+    man.render_title(page)?;
+    man.render_name_section(page)?;
+    let usage = command.clone().render_usage().to_string();
+    writeln!(page, ".SH SYNOPSIS\n{}", literal(usage.trim_start_matches("Usage:").trim()))?;
+    man.render_description_section(page)?;
+    if command.get_arguments().any(|argument| !argument.is_hide_set()) {
+        man.render_options_section(page)?;
+    }
+    if command.has_subcommands() {
+        man.render_subcommands_section(page)?;
+    }
+    match command.get_after_long_help().or(command.get_after_help()) {
+        Some(notes) => writeln!(page, ".SH NOTES\n.nf\n{}\n.fi", literal(&notes.to_string())),
+        None => Ok(()),
+    }
+}
+
+/// Text for roff, which takes nothing in it for a request or an escape.
+fn literal(text: &str) -> String {
+    let line = |line: &str| {
+        let escaped = line.replace('\\', "\\e").replace('-', "\\-");
+        if escaped.starts_with(['.', '\'']) { format!("\\&{escaped}") } else { escaped }
+    };
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
