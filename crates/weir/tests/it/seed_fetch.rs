@@ -183,7 +183,7 @@ fn without_a_network_or_a_resolver_it_says_so() {
             "{name}"
         );
         let address = failing("--server 192.0.2.1 --timeout 2");
-        assert!(address.contains("192.0.2.1:443: Network is unreachable"), "{address}");
+        assert!(address.contains("https://192.0.2.1: Network is unreachable"), "{address}");
     });
 }
 
